@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// Node below 22.18 cannot run TypeScript sources: say so before any import fails with a puzzle.
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(
+    `foretune: Node ${process.versions.node} is too old to run the sources; start it with "npx foretune", which uses the pinned Node 24 of this folder (run "npm ci" first).\n`,
+  );
+  process.exit(1);
+}
+const { main } = await import('../src/main/cli/main.ts');
+await main(process.argv.slice(2));
