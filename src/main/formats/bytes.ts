@@ -8,18 +8,24 @@ export interface ByteSource {
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset`. Throws `corrupt` if the source is shorter. */
+  /** Exactly `length` bytes from `offset`, in a buffer of their own that has nothing else in it. Throws `corrupt` if the source is shorter. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 function checkRange(source: ByteSource, offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
-    throw new ForetuneError('corrupt', `${source.name}: asked for ${length} bytes at ${offset}, which is no byte range; the file is corrupt.`);
+    throw new ForetuneError(
+      'corrupt',
+      `${source.name}: asked for ${length} bytes at ${offset}, which is no byte range; the file is corrupt.`,
+    );
   }
   const missing = offset + length - source.size;
   if (missing > 0) {
-    throw new ForetuneError('corrupt', `${source.name}: expected ${missing} more bytes after byte ${source.size}; the file is truncated or corrupt.`);
+    throw new ForetuneError(
+      'corrupt',
+      `${source.name}: expected ${missing} more bytes after byte ${source.size}; the file is truncated or corrupt.`,
+    );
   }
 }
 
@@ -38,7 +44,9 @@ export async function openFile(path: string): Promise<ByteSource> {
   } catch (error) {
     if (error instanceof ForetuneError) throw error;
     const { code, message } = toErrorValue(error);
-    throw new ForetuneError(code, code === 'not-found' ? `${path} does not exist.` : `${path} cannot be read: ${message}.`, { cause: error });
+    throw new ForetuneError(code, code === 'not-found' ? `${path} does not exist.` : `${path} cannot be read: ${message}.`, {
+      cause: error,
+    });
   }
   const source: ByteSource = {
     name: path,
@@ -65,14 +73,11 @@ export function memorySource(name: string, bytes: Uint8Array): ByteSource {
   const source: ByteSource = {
     name,
     size: bytes.byteLength,
-    read(offset, length) {
-      try {
+    read: (offset, length) =>
+      Promise.resolve().then(() => {
         checkRange(source, offset, length);
-        return Promise.resolve(bytes.slice(offset, offset + length));
-      } catch (error) {
-        return Promise.reject(error as Error);
-      }
-    },
+        return new Uint8Array(bytes.subarray(offset, offset + length));
+      }),
     close: () => Promise.resolve(),
   };
   return source;

@@ -24,9 +24,28 @@ export interface Checkpoint {
   /** The files it consists of (absolute paths), index file first if there is one. */
   files: string[];
   tensors: Map<string, TensorRecord>;
+  /** Torch only: the dictionary the tensors were taken from, as dotted keys (`Upstream`); empty at the top level. */
+  section?: string;
 }
 
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Row-major strides, in elements. */
+export function rowMajorStrides(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let step = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = step;
+    step *= shape[axis];
+  }
+  return strides;
+}
+
+/** How many elements lie between the first and the last one a strided tensor touches, both included; 0 if it has none. */
+export function elementSpan(shape: readonly number[], strides: readonly number[]): number {
+  if (shape.includes(0)) return 0;
+  return shape.reduce((last, size, axis) => last + (size - 1) * strides[axis], 1);
 }
