@@ -112,7 +112,7 @@ export interface Blocks {
   boundaries: (number | null)[];
   how: string;
   /** Is the last one the norm that follows the last block? */
-  finalNorm: boolean;
+  closingNorm: boolean;
 }
 
 /** Index of the last cut before a position, or -1. */
@@ -129,14 +129,13 @@ const signature = (cuts: readonly Cut[], from: number, to: number) =>
 const normOps = /^(Skip)?(Simplified)?LayerNormalization$|^RMSNormalization$/;
 
 /**
- * The last hidden state after the norm that closes the encoder: pre-norm encoders (stable layer norm) end in one, and
- * the last hidden_states entry of transformers up to version 4 is its output (since 5 it is the norm's input).
+ * Whether a norm that closes the encoder follows its last block, as in pre-norm encoders (stable layer norm). Its output is no
+ * layer: a layer is the output of a block, as in transformers from version 5 (up to 4 the last hidden state was the norm's).
  */
-function withFinalNorm(cuts: readonly Cut[], last: number): { last: number; finalNorm: boolean } {
-  if (last + 1 < cuts.length && normOps.test(cuts[last + 1].opType)) return { last: last + 1, finalNorm: true };
+function hasClosingNorm(cuts: readonly Cut[], last: number): boolean {
+  if (last + 1 < cuts.length && normOps.test(cuts[last + 1].opType)) return true;
   // Below opset 17 a layer norm is ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add; these four of them are cuts.
-  if (signature(cuts, last + 1, last + 5) === 'Sub Div Mul Add') return { last: last + 4, finalNorm: true };
-  return { last, finalNorm: false };
+  return signature(cuts, last + 1, last + 5) === 'Sub Div Mul Add';
 }
 
 /** `model.encoder.layers.3.attention` gives [`model.encoder.layers`, 3], and so on for every number in a module path. */
@@ -195,11 +194,10 @@ export function blocksByName(flow: DataFlow): Blocks | null {
     );
     if (last <= lastInput) return null;
   }
-  const end = withFinalNorm(cuts, last);
   return {
-    boundaries: [...inputs.map((cut) => (cut < 0 ? null : cut)), end.last],
+    boundaries: [...inputs.map((cut) => (cut < 0 ? null : cut)), last],
     how: `${best.starts.length} blocks by the module names ${best.family}.0 to ${best.family}.${best.starts.length - 1}`,
-    finalNorm: end.finalNorm,
+    closingNorm: hasClosingNorm(cuts, last),
   };
 }
 
@@ -228,11 +226,9 @@ export function blocksByRepetition(flow: DataFlow): Blocks | null {
   if (own === 0) return null;
   const input = firstCutAfter[best.start] - 1 - (period - own);
   const outputs = firstCutAfter.slice(best.start, lastAttention + 1).map((first) => first + own - 1);
-  const end = withFinalNorm(cuts, outputs[outputs.length - 1]);
-  outputs[outputs.length - 1] = end.last;
   return {
     boundaries: [input < 0 ? null : input, ...outputs],
     how: `${best.blocks} equal blocks around the attention operators`,
-    finalNorm: end.finalNorm,
+    closingNorm: hasClosingNorm(cuts, outputs[outputs.length - 1]),
   };
 }

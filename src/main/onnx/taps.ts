@@ -158,15 +158,15 @@ function permutationTo(cuts: readonly Cut[], last: number): number[] | null {
   return permutation.every((axis, i) => axis === i) ? null : permutation;
 }
 
-function tapsOfBlocks({ cuts }: DataFlow, { boundaries, how, finalNorm }: Blocks): TapResult {
+function tapsOfBlocks({ cuts }: DataFlow, { boundaries, how, closingNorm }: Blocks): TapResult {
   const taps = boundaries.flatMap((cut, layer) =>
     cut === null ? [] : [{ layer, tensor: cuts[cut].tensor, permutation: permutationTo(cuts, cut) }],
   );
   const notes: string[] = [];
   if (boundaries[0] === null) notes.push('The input of the first block is no tensor of the graph: layer 0 is missing.');
-  if (finalNorm) {
+  if (closingNorm) {
     notes.push(
-      `The last layer (${boundaries.length - 1}) is taken after the encoder's closing norm, as in transformers up to version 4 (5 gives it before).`,
+      `The last layer (${boundaries.length - 1}) is the output of the last block, before the encoder's closing norm, as in transformers from version 5 (up to 4 it was taken after).`,
     );
   }
   if (taps.some(({ permutation }) => permutation !== null))

@@ -90,8 +90,8 @@ def dynamo(module, inputs, name):
 def golden(model, name):
     with torch.no_grad():
         result = model(torch.from_numpy(waveform())[None], output_hidden_states=True)
-    # The last entry is taken after the closing norm of pre-norm encoders, as transformers did up to version 4; 5 gives it before.
-    states = [*result.hidden_states[:-1], result.last_hidden_state]
+    # Of transformers 5: up to version 4 the last entry of pre-norm encoders was taken after the closing norm.
+    states = result.hidden_states
     np.stack([state[0].numpy() for state in states]).astype("<f4").tofile(OUT / name)
     print(name, len(states), tuple(states[0].shape))
 
