@@ -1,0 +1,147 @@
+import { normalize, segmentBounds } from '#main/audio/segment.ts';
+import { receptiveField } from '#main/models/frames.ts';
+import { type BuiltEncoder, type EncoderModel } from '#main/models/model.ts';
+import { Transfer } from '#main/workers/channel.ts';
+import { ForetuneError } from '#shared/errors.ts';
+
+import { type Encoder, type HiddenStates, openEncoder, probeClip } from './encoder.ts';
+import { type GramKernel, openGramKernel } from './gram.ts';
+import { type Provider, type SessionSettings } from './providers.ts';
+import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
+import { readStatistics, writeStatistics } from './statisticsFile.ts';
+
+/** How a waveform is given to an encoder. */
+export interface WaveformRule {
+  /** Zero mean and unit variance over the whole utterance (`do_normalize`). */
+  normalize: boolean;
+  rate: number;
+  /** Longer utterances are cut into even parts. */
+  maxSeconds: number;
+  /** Samples of the shortest input that gives a frame. */
+  minSamples: number;
+}
+
+/** The rule that a model's preprocessing asks for. */
+export function waveformRule({ preprocessing, frontEnd }: Pick<EncoderModel, 'preprocessing' | 'frontEnd'>, maxSeconds: number): WaveformRule {
+  return {
+    normalize: preprocessing.doNormalize,
+    rate: preprocessing.samplingRate,
+    maxSeconds,
+    // Exported graphs do not always show their front end; 400 samples is that of all wav2vec 2.0 relatives.
+    minSamples: frontEnd ? receptiveField(frontEnd).length : 400,
+  };
+}
+
+/** The part of a built encoder that may cross a thread border. */
+export function sessionOf({ path, input, extraInputs, outputs }: BuiltEncoder): OpenRequest['encoder'] {
+  return { path, input, extraInputs, outputs };
+}
+
+export interface OpenRequest {
+  encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs'>;
+  settings: SessionSettings;
+  rule: WaveformRule;
+}
+
+export interface OpenReply {
+  provider: Provider;
+  fallbacks: string[];
+  layers: number[];
+  width: number;
+}
+
+/**
+ * What the inference thread does. It holds one encoder at a time, and the statistics of one pass. Requests come one after
+ * another; cancelling means not sending the next.
+ */
+export function inferenceHandlers() {
+  let encoder: Encoder | undefined;
+  let rule: WaveformRule | undefined;
+  let kernel: GramKernel | undefined;
+  let statistics: StreamingStatistics | undefined;
+
+  const need = <T>(thing: T | undefined, what: string): T => {
+    if (thing === undefined) throw new ForetuneError('internal', `The inference thread was asked for ${what} before it had one.`);
+    return thing;
+  };
+
+  /** Runs the utterance part by part. Parts are independent of each other, as HF gives them no shared context either. */
+  async function* parts(samples: Float32Array): AsyncGenerator<HiddenStates> {
+    const { normalize: wanted, rate, maxSeconds, minSamples } = need(rule, 'a waveform rule');
+    const waveform = wanted ? normalize(samples) : samples;
+    for (const { start, end } of segmentBounds(waveform.length, rate, { maxSeconds, minSamples })) {
+      yield await need(encoder, 'an encoder').run(waveform.slice(start, end));
+    }
+  }
+
+  async function closeEncoder(): Promise<void> {
+    await encoder?.close();
+    await kernel?.close();
+    encoder = undefined;
+    kernel = undefined;
+    statistics = undefined;
+  }
+
+  return {
+    async open(request: OpenRequest): Promise<OpenReply> {
+      await closeEncoder();
+      encoder = await openEncoder(request.encoder, request.settings);
+      rule = request.rule;
+      // One run tells the width of exported graphs, and shows a graph that loads but cannot run.
+      const { width } = await encoder.run(probeClip(request.rule.minSamples));
+      return { provider: encoder.provider, fallbacks: encoder.fallbacks, layers: encoder.layers, width };
+    },
+
+    /** Hidden states of a whole utterance, parts joined: frames x width per layer. */
+    async features({ samples }: { samples: Float32Array }) {
+      const runs: HiddenStates[] = [];
+      for await (const part of parts(samples)) runs.push(part);
+      const frames = runs.reduce((total, part) => total + part.frames, 0);
+      const width = runs[0]?.width ?? 0;
+      const layers = need(encoder, 'an encoder').layers.map((_, layer) => {
+        if (runs.length === 1) return runs[0].layers[layer].slice();
+        const joined = new Float32Array(frames * width);
+        let offset = 0;
+        for (const part of runs) {
+          joined.set(part.layers[layer], offset);
+          offset += part.layers[layer].length;
+        }
+        return joined;
+      });
+      return new Transfer(
+        { frames, width, layers } satisfies HiddenStates,
+        layers.map(({ buffer }) => buffer),
+      );
+    },
+
+    /** Begins a group of utterances: from nothing, with the shifts of an earlier group's file, or from a saved state of the same group. */
+    async beginStatistics({ plan, threads, from, shiftsFrom }: { plan: StatisticsPlan; threads: number; from?: string; shiftsFrom?: string }): Promise<void> {
+      if (kernel?.width !== plan.width) {
+        await kernel?.close();
+        kernel = await openGramKernel(plan.width, threads);
+      }
+      statistics = new StreamingStatistics(plan, kernel);
+      const saved = from ?? shiftsFrom;
+      if (saved) statistics.restore(await readStatistics(saved));
+      if (!from) statistics.reset();
+    },
+
+    /** Adds one utterance; returns its frames (0 if it is too short for one). */
+    async addUtterance({ samples, values }: { samples: Float32Array; values: TargetValue[] }): Promise<{ frames: number }> {
+      const pass = need(statistics, 'statistics');
+      pass.beginUtterance(values);
+      for await (const { layers, frames } of parts(samples)) await pass.addFrames(layers, frames);
+      return { frames: await pass.endUtterance() };
+    },
+
+    /** Writes the statistics so far to a file, whole or not at all. */
+    async saveStatistics({ path }: { path: string }): Promise<void> {
+      const pass = need(statistics, 'statistics');
+      await writeStatistics(path, pass.plan, await pass.flush());
+    },
+
+    close: (_: undefined) => closeEncoder(),
+  };
+}
+
+export type InferenceHandlers = ReturnType<typeof inferenceHandlers>;

@@ -1,0 +1,104 @@
+import { type Project } from '#main/project/project.ts';
+import { type ErrorValue, ForetuneError, toErrorValue } from '#shared/errors.ts';
+import { type MachineSettings, type ScoringSpec } from '#shared/experiment.ts';
+import { type JobState } from '#shared/jobs.ts';
+
+import { type Engine } from './engine.ts';
+import { EventLog } from './events.ts';
+import { prepareScoring, runScoring } from './scoring.ts';
+
+/** A job that runs, or has run, in this process. */
+export interface RunningJob {
+  id: number;
+  experimentId: number;
+  events: EventLog;
+  /** Asks the job to stop at the next chunk. */
+  cancel(): void;
+  /** Resolves with the final state; rejects with the reason of a failure. */
+  finished: Promise<JobState>;
+}
+
+/** Runs the jobs of one project, one after another; a job is a row of the project file and goes on where it was left. */
+export class JobQueue {
+  private readonly engine: Engine;
+  private readonly project: Project;
+  private last: Promise<unknown> = Promise.resolve();
+  private readonly jobs = new Map<number, RunningJob>();
+
+  constructor(engine: Engine, project: Project) {
+    this.engine = engine;
+    this.project = project;
+  }
+
+  get(id: number): RunningJob | undefined {
+    return this.jobs.get(id);
+  }
+
+  /**
+   * Starts a scoring run, or takes up the one with equal settings, models and data that was cancelled, failed or killed.
+   * Throws before anything is stored if models or data cannot be scored.
+   */
+  async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob> {
+    const prepared = await prepareScoring(spec);
+    const experimentId =
+      this.project.findExperiment(prepared.hash)?.id ?? this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: prepared.hash });
+    const earlier = this.project.jobs().findLast((job) => job.experimentId === experimentId);
+    const id = earlier?.id ?? this.project.createJob({ kind: 'score', experimentId, spec });
+    return this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
+      for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
+      if (earlier?.state === 'done') {
+        events.add({ type: 'log', level: 'info', message: 'These models and data were scored with these settings before; the saved numbers stand.' });
+        return;
+      }
+      if (earlier) events.add({ type: 'log', level: 'info', message: 'Taking up the unfinished run with these settings.' });
+      await runScoring(prepared, { engine: this.engine, project: this.project, experimentId, jobId: id, machine, signal, report: (report) => events.add(report) });
+    });
+  }
+
+  private start(id: number, experimentId: number, state: JobState, work: (events: EventLog, signal: AbortSignal) => Promise<void>): RunningJob {
+    const events = new EventLog(id);
+    const abort = new AbortController();
+    const enter = (next: JobState, details: { error?: ErrorValue } = {}): void => {
+      this.project.updateJob(id, { state: next, ...details });
+      events.add({ type: 'state', state: next });
+    };
+    if (state !== 'done') enter('queued');
+    const finished = this.last.then(async (): Promise<JobState> => {
+      try {
+        abort.signal.throwIfAborted();
+        if (state !== 'done') enter('running');
+        await work(events, abort.signal);
+        enter('done');
+        return 'done';
+      } catch (error) {
+        const value = toErrorValue(error);
+        if (value.code === 'cancelled') {
+          enter('cancelled');
+          return 'cancelled';
+        }
+        events.add({ type: 'error', ...value });
+        enter('failed', { error: value });
+        throw error;
+      } finally {
+        events.end();
+      }
+    });
+    // The queue goes on after a failure; who waits for the job still sees it.
+    this.last = finished.catch(() => undefined);
+    const job: RunningJob = {
+      id,
+      experimentId,
+      events,
+      finished,
+      cancel: () => abort.abort(new ForetuneError('cancelled', 'The run was cancelled; what it had committed is kept, and running it again goes on from there.')),
+    };
+    this.jobs.set(id, job);
+    return job;
+  }
+
+  /** Cancels what runs and waits until it has stopped. */
+  async close(): Promise<void> {
+    for (const job of this.jobs.values()) job.cancel();
+    await this.last;
+  }
+}

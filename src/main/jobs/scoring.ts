@@ -1,0 +1,338 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type OpenReply, sessionOf, waveformRule } from '#main/inference/handlers.ts';
+import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
+import { buildEncoder, openModel } from '#main/models/library.ts';
+import { type EncoderModel } from '#main/models/model.ts';
+import { type Project } from '#main/project/project.ts';
+import { metric } from '#main/scoring/registry.ts';
+import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
+import { type LabelColumn, labelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { ForetuneError, toErrorValue } from '#shared/errors.ts';
+import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
+import { type Control, type ScoreRow } from '#shared/score.ts';
+
+import { decodeAhead } from './decodeAhead.ts';
+import { type Engine } from './engine.ts';
+import { type JobReport } from './events.ts';
+import { dealGroups, sampleUtterances } from './plan.ts';
+import { Pace } from './pace.ts';
+import { type ScoreLayerTask } from './scoreLayer.ts';
+import { versions } from './versions.ts';
+
+/** A label column as it is scored: the labels themselves, or their shuffled control. */
+interface ScoredColumn extends LabelColumn {
+  control: Extract<Control, '' | 'shuffled-labels'>;
+}
+
+/** A scoring run with everything opened and checked: what is left can only fail on single files or on the machine. */
+export interface PreparedScoring {
+  spec: ScoringSpec;
+  models: EncoderModel[];
+  dataset: Dataset;
+  columns: ScoredColumn[];
+  /** Indices of the utterances that are scored, dealt into groups. */
+  groups: number[][];
+  /** Equal for two runs that must give equal numbers. */
+  hash: string;
+  warnings: string[];
+}
+
+/** Opens models and data and refuses what cannot be scored, before anything is run. */
+export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring> {
+  const { settings } = spec;
+  for (const id of settings.metrics) {
+    const { needs, name } = metric(id);
+    if (needs !== 'moments') {
+      throw new ForetuneError('unsupported', `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`);
+    }
+  }
+  const models: EncoderModel[] = [];
+  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  refuseTwins(models);
+  for (const model of models) checkLayers(model, settings);
+
+  const dataset = await openDataset(spec.data.path, spec.data);
+  const labels = settings.labels.map((name) => labelColumn(dataset, name, { kind: settings.kind }));
+  const columns: ScoredColumn[] = labels.map((column) => ({ ...column, control: '' }));
+  if (settings.controls.includes('shuffled-labels')) {
+    columns.push(...labels.map((column): ScoredColumn => ({ ...shuffledLabels(column, settings.seed), name: column.name, control: 'shuffled-labels' })));
+  }
+
+  const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
+  const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
+  const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
+  for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
+  return {
+    spec,
+    models,
+    dataset,
+    columns,
+    groups: dealGroups(chosen, settings.groups, settings.seed),
+    hash: hashOf(spec, models, dataset),
+    warnings,
+  };
+}
+
+/** Rows name a model by its base name, so two different models of one name could not be told apart. */
+function refuseTwins(models: EncoderModel[]): void {
+  const seen = new Map<string, string>();
+  for (const { name, path } of models) {
+    const other = seen.get(name);
+    if (other !== undefined) throw new ForetuneError('mismatch', `Two models are called "${name}" (${other} and ${path}); rename one folder, since results name models by it.`);
+    seen.set(name, path);
+  }
+}
+
+function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: ScoringSettings): void {
+  const beyond = wanted === 'all' ? undefined : wanted.find((layer) => layer >= layers);
+  if (beyond !== undefined) throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
+}
+
+function hashOf({ settings, data, models: choices }: ScoringSpec, models: EncoderModel[], dataset: Dataset): string {
+  const decisive = {
+    scoring: versions.scoring,
+    settings,
+    models: models.map(({ name, fingerprint }, i) => ({ name, fingerprint, mapping: choices[i].mapping })),
+    data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: data.audioColumn ?? null },
+  };
+  return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
+}
+
+export interface ScoringRun {
+  engine: Engine;
+  project: Project;
+  experimentId: number;
+  jobId: number;
+  machine: MachineSettings;
+  report: (report: JobReport) => void;
+  signal: AbortSignal;
+}
+
+/** What is kept of a group of utterances when part of it is worked off: enough to go on from there. */
+interface GroupUnit {
+  /** Position in the group of the next utterance. */
+  next: number;
+  done: boolean;
+  /** The statistics so far; null while no frame was seen. */
+  file: string | null;
+  seconds: number;
+  skipped: { file: string; message: string }[];
+}
+
+/** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
+const secondsPerCommit = 300;
+
+type Weights = 'own' | 'random';
+
+/** Runs a prepared scoring: one pass over the audio per model (and per random-weights control), all layers, labels and units at once. */
+export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Promise<void> {
+  const { project, jobId, signal } = run;
+  const { settings } = prepared.spec;
+  const folder = join(run.engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
+  mkdirSync(folder, { recursive: true });
+  const passes = prepared.models.flatMap((model) => {
+    const weights: Weights[] = settings.controls.includes('random-weights') ? ['own', 'random'] : ['own'];
+    return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
+  });
+  const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
+  const pace = new Pace(perPass * passes.length, (progress) => run.report({ type: 'progress', progress }));
+  keepDataset(prepared, project, null);
+  for (const { model, weights, key } of passes) {
+    signal.throwIfAborted();
+    if (project.committedUnits(jobId).has(`${key}/scored`)) pace.skip(perPass);
+    else await runPass(prepared, run, { model, weights, key, folder, pace });
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
+  const { name, path, audioColumn, fingerprint, utterances } = dataset;
+  const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
+  project.upsertDataset({ name, path, audioColumn, fingerprint, utterances: utterances.length, hours, problems, audio: utterances.map((utterance) => utterance.path) });
+}
+
+interface Pass {
+  model: EncoderModel;
+  weights: Weights;
+  key: string;
+  folder: string;
+  pace: Pace;
+}
+
+async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
+  const { settings } = prepared.spec;
+  const { model, weights, pace } = pass;
+  const thread = run.engine.inference();
+  pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  const built = await buildEncoder(model, {
+    cacheDir: join(run.engine.cacheDir, 'graphs'),
+    weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
+    layers: settings.layers === 'all' ? undefined : settings.layers,
+  });
+  try {
+    const opened = await thread.call('open', { encoder: sessionOf(built), settings: run.machine, rule: waveformRule(model, settings.maxSeconds) });
+    if (weights === 'own') {
+      if (model === prepared.models[0]) for (const message of opened.fallbacks) run.report({ type: 'log', level: 'info', message });
+      run.report({ type: 'log', level: 'info', message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.` });
+    }
+    const units = await collectStatistics(prepared, run, pass, opened);
+    await scorePass(prepared, run, pass, opened, units);
+  } finally {
+    await thread.call('close', undefined);
+    await built.dispose();
+  }
+}
+
+/** What an earlier run committed of a group; nothing if its statistics are no longer there. */
+function committedGroup(project: Project, jobId: number, unitKey: string): GroupUnit {
+  const unit = project.committedUnits(jobId).get(unitKey) as GroupUnit | undefined;
+  if (unit && (unit.file === null || existsSync(unit.file))) return unit;
+  return { next: 0, done: false, file: null, seconds: 0, skipped: [] };
+}
+
+/** The pass over the audio, group after group, committing as it goes. */
+async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pass: Pass, opened: OpenReply): Promise<GroupUnit[]> {
+  const { project, jobId, signal } = run;
+  const { settings } = prepared.spec;
+  const thread = run.engine.inference();
+  const columns = columnsOf(prepared, pass);
+  const plan = {
+    layers: opened.layers,
+    width: opened.width,
+    units: settings.units,
+    columns: columns.map(({ name, kind, classes }): TargetColumn => ({ name, kind, k: kind === 'classification' ? classes.length : 1 })),
+  };
+  const units: GroupUnit[] = [];
+  for (const [g, group] of prepared.groups.entries()) {
+    const unitKey = `${pass.key}/group/${g}`;
+    let unit = committedGroup(project, jobId, unitKey);
+    pass.pace.skip(unit.next);
+    if (unit.done) {
+      units.push(unit);
+      continue;
+    }
+    const shiftsFrom = units.find(({ file }) => file !== null)?.file ?? undefined;
+    await thread.call('beginStatistics', { plan, threads: run.machine.threads, from: unit.file ?? undefined, shiftsFrom });
+    let sinceCommit = 0;
+    const commit = async (next: number, frames: boolean): Promise<void> => {
+      const file = frames ? join(pass.folder, `${pass.weights}-${pass.model.fingerprint.slice(0, 16)}-g${g}-u${next}.safetensors`) : null;
+      if (file) await thread.call('saveStatistics', { path: file });
+      const before = unit.file;
+      unit = { ...unit, next, done: next === group.length, file };
+      project.commitUnit(jobId, unitKey, unit);
+      if (before && before !== file) rmSync(before, { force: true });
+      sinceCommit = 0;
+    };
+    let anyFrames = unit.file !== null;
+    const rest = group.slice(unit.next);
+    let position = unit.next;
+    for await (const { utterance, audio, problem } of decodeAhead(run.engine, prepared.dataset, rest, pass.model.preprocessing.samplingRate)) {
+      signal.throwIfAborted();
+      position++;
+      if (audio) {
+        const values = columns.map((column): TargetValue => column.values[utterance]);
+        const { seconds } = audio;
+        try {
+          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values }, [audio.samples.buffer as ArrayBuffer]);
+          if (frames === 0) unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
+          else anyFrames = true;
+        } catch (error) {
+          const { code, message } = toErrorValue(error);
+          if (code !== 'invalid-data') throw error;
+          unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message });
+        }
+        unit.seconds += seconds;
+        sinceCommit += seconds;
+        pass.pace.add(1, seconds);
+      } else {
+        unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message: problem });
+        pass.pace.add(1, 0);
+      }
+      if (sinceCommit >= secondsPerCommit && position < group.length) await commit(position, anyFrames);
+    }
+    await commit(group.length, anyFrames);
+    units.push(unit);
+  }
+  if (pass.weights === 'own') {
+    const skipped = units.flatMap((unit) => unit.skipped);
+    for (const { file, message } of skipped) run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
+    if (units.every(({ file }) => file === null)) {
+      throw new ForetuneError('invalid-data', `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`);
+    }
+  }
+  return units;
+}
+
+/** The shuffled control belongs to the model's own weights only. */
+function columnsOf({ columns }: PreparedScoring, { weights }: Pass): ScoredColumn[] {
+  return weights === 'own' ? columns : columns.filter(({ control }) => control === '');
+}
+
+/** Scores all layers in the pool and saves them, with the recipe, in one transaction. */
+async function scorePass(prepared: PreparedScoring, run: ScoringRun, pass: Pass, opened: OpenReply, units: GroupUnit[]): Promise<void> {
+  const { settings } = prepared.spec;
+  const columns = columnsOf(prepared, pass);
+  const groupFiles = units.map(({ file }) => file).filter((file) => file !== null);
+  const task: Omit<ScoreLayerTask, 'layer'> = {
+    groupFiles,
+    units: settings.units,
+    columns: columns.map(({ name, kind }) => ({ name, kind })),
+    metrics: settings.metrics,
+    centre: settings.centre,
+  };
+  const perLayer = await Promise.all(opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })));
+  run.signal.throwIfAborted();
+  const { source: _source, ...card } = pass.model;
+  const modelId = run.project.upsertModel(card);
+  const rows = perLayer.flatMap(({ layer, scores }) =>
+    scores.map((score) => {
+      const column = columns[score.column];
+      const row: ScoreRow = {
+        model: pass.model.name,
+        layer,
+        label: column.name,
+        unit: score.unit,
+        metric: score.metric,
+        value: score.value,
+        ci_low: score.low,
+        ci_high: score.high,
+        n: score.n,
+        d: score.d,
+        classes: column.kind === 'classification' ? score.targets : 0,
+        control: pass.weights === 'random' ? 'random-weights' : column.control,
+      };
+      return { ...row, modelId, replicates: score.replicates };
+    }),
+  );
+  const recipe = recipeOf(prepared, run, pass, opened, units);
+  run.project.transaction(() => {
+    keepDataset(prepared, run.project, prepared.spec.settings.sample === undefined ? recipe.audioSeconds / 3600 : null);
+    run.project.saveScores(run.experimentId, recipe, rows);
+    run.project.commitUnit(run.jobId, `${pass.key}/scored`, {});
+  });
+  for (const file of groupFiles) rmSync(file, { force: true });
+}
+
+/** Everything a reader needs to make the numbers of a pass again. */
+function recipeOf({ spec, dataset, columns }: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: OpenReply, units: GroupUnit[]) {
+  return {
+    ...versions,
+    model: { name: model.name, path: model.path, family: model.family, fingerprint: model.fingerprint, dtype: model.dtype, preprocessing: model.preprocessing, notes: model.notes },
+    weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
+    data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },
+    settings: spec.settings,
+    labels: columns
+      .filter(({ control }) => control === '')
+      .map(({ name, kind, classes, counts, unlabelled }) => ({ name, kind, classes, counts, unlabelled })),
+    provider: opened.provider,
+    fallbacks: opened.fallbacks,
+    threads: run.machine.threads,
+    audioSeconds: units.reduce((total, { seconds }) => total + seconds, 0),
+    utterances: units.reduce((total, { next, skipped }) => total + next - skipped.length, 0),
+    skipped: units.flatMap(({ skipped }) => skipped),
+    interval: `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`,
+  };
+}

@@ -1,0 +1,64 @@
+import * as z from 'zod';
+
+import { unitSchema } from './score.ts';
+
+export const providerSchema = z.enum(['cuda', 'dml', 'coreml', 'webgpu', 'cpu']);
+
+/** What a user may say about an exported ONNX file that the file itself does not. */
+export const mappingSchema = z.object({
+  /** Name of the waveform input. */
+  input: z.string().optional(),
+  /** Tensor names of the hidden states, layer 0 first. */
+  layers: z.array(z.string()).optional(),
+  samplingRate: z.number().positive().optional(),
+  doNormalize: z.boolean().optional(),
+});
+
+export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
+
+export const dataChoiceSchema = z.object({
+  path: z.string().min(1),
+  /** Manifest column that holds the audio files; found by name and content when absent. */
+  audioColumn: z.string().optional(),
+  /** Folder against which relative audio paths are looked for, after the manifest's own. */
+  root: z.string().optional(),
+});
+
+/** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
+export const scoringSettingsSchema = z.object({
+  labels: z.array(z.string()).min(1).max(24),
+  units: z.array(unitSchema).min(1).default(['frame']),
+  metrics: z.array(z.string()).min(1).default(['logme']),
+  /** Layer indices (Hugging Face's hidden_states), or all of them. */
+  layers: z.union([z.literal('all'), z.array(z.number().int().nonnegative()).min(1)]).default('all'),
+  /** How label columns are read. */
+  kind: z.enum(['auto', 'classification', 'regression']).default('auto'),
+  controls: z.array(z.enum(['random-weights', 'shuffled-labels'])).default(['random-weights', 'shuffled-labels']),
+  seed: z.number().int().default(0),
+  /** Groups of utterances that are left out in turn for the 95 % interval. */
+  groups: z.number().int().min(2).max(100).default(10),
+  /** Longer utterances are cut into even parts of at most this many seconds. */
+  maxSeconds: z.number().positive().max(120).default(30),
+  /** Subtract the feature mean before LogME (which has no intercept). Off by default, as published. */
+  centre: z.boolean().default(false),
+  /** Score a seeded sample of this many utterances instead of all. */
+  sample: z.number().int().positive().optional(),
+});
+export type ScoringSettings = z.infer<typeof scoringSettingsSchema>;
+
+/** How the machine is used: recorded, but no part of what decides whether two runs are the same. */
+export const machineSettingsSchema = z.object({
+  /** Execution providers to try, best first; `auto` takes those that the operating system can have. */
+  providers: z.union([z.literal('auto'), z.array(providerSchema).min(1)]).default('auto'),
+  /** Threads inside onnxruntime; 0 lets it choose. */
+  threads: z.number().int().nonnegative().default(0),
+});
+export type MachineSettings = z.infer<typeof machineSettingsSchema>;
+
+export const scoringSpecSchema = z.object({
+  models: z.array(modelChoiceSchema).min(1),
+  data: dataChoiceSchema,
+  settings: scoringSettingsSchema,
+});
+export type ScoringSpec = z.infer<typeof scoringSpecSchema>;
+export type ScoringSpecInput = z.input<typeof scoringSpecSchema>;

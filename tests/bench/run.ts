@@ -1,0 +1,5 @@
+import { benchLogme } from './logme.ts';
+import { benchScoring } from './scoring.ts';
+
+benchLogme();
+await benchScoring();
