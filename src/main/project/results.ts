@@ -1,0 +1,122 @@
+import * as z from 'zod';
+
+import {
+  type RecipeRecord,
+  recipeRecordSchema,
+  type ScoreEntry,
+  scoreEntrySchema,
+  type StoredScore,
+  storedScoreSchema,
+  type StoredTruth,
+  storedTruthSchema,
+  type TruthRow,
+  truthRowSchema,
+} from '#shared/project.ts';
+
+import { type Connection } from './database.ts';
+import { checkedEntry, fromJson, hashJson, toJson } from './json.ts';
+
+const idRow = z.object({ id: z.number() });
+const valueRow = z.object({ value: z.string() }).optional();
+const recipeRow = z.object({ id: z.number(), hash: z.string(), json: z.string() });
+const scoreRow = storedScoreSchema.extend({ replicates: z.string().nullable() });
+const truthRow = storedTruthSchema.extend({ higherIsBetter: z.number() });
+
+function checkedScore(row: ScoreEntry): ScoreEntry {
+  return checkedEntry(scoreEntrySchema, row, `The score of ${row.model}, layer ${row.layer}, ${row.label}, ${row.metric}`);
+}
+
+/** Scores and their recipes, ground truth, and what the windows remember. */
+export function resultQueries({ db, read, write }: Connection) {
+  const insertRecipe = db.prepare(
+    'INSERT INTO recipes (hash, json) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET hash = hash RETURNING id',
+  );
+  const selectRecipes = db.prepare('SELECT id, hash, json FROM recipes ORDER BY id');
+  const upsertScore = db.prepare(`
+    INSERT OR REPLACE INTO scores (experiment_id, model_id, recipe_id, model, layer, label, unit, metric, value, ci_low, ci_high,
+      n, d, classes, control, replicates)
+    VALUES (@experimentId, @modelId, @recipeId, @model, @layer, @label, @unit, @metric, @value, @ci_low, @ci_high,
+      @n, @d, @classes, @control, @replicates)`);
+  const selectScores = db.prepare(`
+    SELECT experiment_id AS experimentId, model_id AS modelId, recipe_id AS recipeId, model, layer, label, unit, metric, value,
+      ci_low, ci_high, n, d, classes, control, replicates
+    FROM scores WHERE @experimentId IS NULL OR experiment_id = @experimentId
+    ORDER BY experiment_id, label, unit, metric, control, model_id, layer`);
+  const clearTruth = db.prepare('DELETE FROM truth WHERE source = ?');
+  const insertTruth = db.prepare(`
+    INSERT INTO truth (source, model, layer, label, measure, value, higher_is_better)
+    VALUES (@source, @model, @layer, @label, @measure, @value, @higherIsBetter)`);
+  const selectTruth = db.prepare(`
+    SELECT source, model, layer, label, measure, value, higher_is_better AS higherIsBetter FROM truth ORDER BY rowid`);
+  const setState = db.prepare(
+    'INSERT INTO view_state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  );
+  const getState = db.prepare('SELECT value FROM view_state WHERE key = ?');
+
+  return {
+    /** Saves scores made by one recipe, all or none; a score with the same key (experiment, model, layer, label, unit, metric, control) is replaced. */
+    saveScores(experimentId: number, recipe: unknown, rows: readonly ScoreEntry[]): void {
+      const checked = rows.map(checkedScore);
+      write(() => {
+        const recipeId = idRow.parse(insertRecipe.get(hashJson(recipe), toJson(recipe))).id;
+        for (const row of checked) {
+          upsertScore.run({ ...row, experimentId, recipeId, replicates: row.replicates ? toJson(row.replicates) : null });
+        }
+      });
+    },
+
+    /** Scores of one experiment, or of all. */
+    scores(experimentId?: number): StoredScore[] {
+      return read(() =>
+        selectScores.all({ experimentId: experimentId ?? null }).map((row) => {
+          const score = scoreRow.parse(row);
+          return storedScoreSchema.parse({
+            ...score,
+            replicates: score.replicates === null ? null : fromJson(score.replicates),
+          });
+        }),
+      );
+    },
+
+    recipes(): RecipeRecord[] {
+      return read(() =>
+        selectRecipes.all().map((row) => {
+          const { id, hash, json } = recipeRow.parse(row);
+          return recipeRecordSchema.parse({ id, hash, recipe: fromJson(json) });
+        }),
+      );
+    },
+
+    /** Replaces all ground truth that came from `source` (a file's name). */
+    setTruth(source: string, rows: readonly TruthRow[]): void {
+      const checked = rows.map((row) =>
+        checkedEntry(truthRowSchema, row, `The ground truth of ${row.model}, ${row.label}, from ${source}`),
+      );
+      write(() => {
+        clearTruth.run(source);
+        for (const row of checked) insertTruth.run({ ...row, source, higherIsBetter: row.higherIsBetter ? 1 : 0 });
+      });
+    },
+
+    truth(): StoredTruth[] {
+      return read(() =>
+        selectTruth.all().map((row) => {
+          const truth = truthRow.parse(row);
+          return { ...truth, higherIsBetter: truth.higherIsBetter === 1 };
+        }),
+      );
+    },
+
+    /** Remembers how a view was left. */
+    setViewState(key: string, value: unknown): void {
+      write(() => setState.run(key, toJson(value)));
+    },
+
+    viewState(key: string): unknown {
+      return read(() => {
+        const row = valueRow.parse(getState.get(key));
+        return row === undefined ? undefined : fromJson(row.value);
+      });
+    },
+  };
+}

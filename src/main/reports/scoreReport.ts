@@ -1,0 +1,101 @@
+import { ForetuneError } from '#shared/errors.ts';
+import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
+import { type LineChartFigure } from '#shared/figures/lineChart.ts';
+import { type TableFigure } from '#shared/figures/table.ts';
+import { type ExperimentRecord, type ModelRecord, type RecipeRecord, type StoredScore } from '#shared/project.ts';
+
+import { bestSentence, controlSentences, layerSentence, rivalSentence } from './findings.ts';
+import { type Answer, readingGuide } from './guide.ts';
+import { digestRecipes, type RecipeDigest } from './recipes.ts';
+import { sectionCurve, sectionHeading, sectionHeatmap, sectionTable } from './sectionFigures.ts';
+import { type ScoreSection, scoreSections } from './sections.ts';
+
+export interface ReportInput {
+  projectName: string;
+  experiments: readonly ExperimentRecord[];
+  models: readonly ModelRecord[];
+  scores: readonly StoredScore[];
+  recipes: readonly RecipeRecord[];
+  /** When and by which version the report is made. */
+  now: Date;
+  appVersion: string;
+}
+
+export interface ReportSection {
+  /** Unique, good for a file name after cleaning. */
+  id: string;
+  heading: string;
+  statements: string[];
+  heatmap: HeatmapFigure;
+  /** Null where a single layer was scored. */
+  curve: LineChartFigure | null;
+  table: TableFigure;
+}
+
+/** A report as every output draws it. */
+export interface ReportDocument {
+  title: string;
+  subtitle: string;
+  summary: string[];
+  sections: ReportSection[];
+  notes: { heading: string; text: string }[];
+  guide: readonly Answer[];
+  recipes: RecipeDigest;
+}
+
+function assertFinite(scores: readonly StoredScore[]): void {
+  for (const { model, layer, label, metric, value, ci_low, ci_high } of scores) {
+    if ([value, ci_low ?? 0, ci_high ?? 0].every(Number.isFinite)) continue;
+    throw new ForetuneError(
+      'invalid-data',
+      `The score of ${model}, layer ${layer}, ${label}, ${metric} is not a number; score it again.`,
+    );
+  }
+}
+
+/** Several experiments may ask about the same label; then the heading says which. */
+function headingOf(section: ScoreSection, several: boolean): string {
+  return several ? `${section.experiment.name}: ${sectionHeading(section)}` : sectionHeading(section);
+}
+
+function sectionOf(section: ScoreSection, recipeNames: ReadonlyMap<number, string>, several: boolean): ReportSection {
+  const heatmap = sectionHeatmap(section);
+  const statements = [`${bestSentence(section)} ${rivalSentence(section)}`, layerSentence(section), ...controlSentences(section)];
+  return {
+    id: section.id,
+    heading: headingOf(section, several),
+    statements: statements.filter((sentence) => sentence !== ''),
+    heatmap,
+    curve: heatmap.columns.length > 1 ? sectionCurve(section) : null,
+    table: sectionTable(section, recipeNames),
+  };
+}
+
+/** Builds the report of a project's scores. Throws `invalid-data` when there are none, or one is not a number. */
+export function buildScoreReport(input: ReportInput): ReportDocument {
+  const { projectName, experiments, models, scores, recipes, now, appVersion } = input;
+  assertFinite(scores);
+  const sections = scoreSections(scores, experiments, models);
+  if (sections.length === 0) {
+    throw new ForetuneError(
+      'invalid-data',
+      `The project ${projectName} has no scores yet; score a model first, then make the report.`,
+    );
+  }
+  const used = new Set(scores.map(({ recipeId }) => recipeId));
+  const digest = digestRecipes(recipes.filter(({ id }) => used.has(id)));
+  const recipeNames = new Map(digest.own.map(({ id, name }) => [id, name]));
+  const several = new Set(sections.map(({ experiment }) => experiment.id)).size > 1;
+  const count = new Set(sections.flatMap((section) => section.models.map(({ id }) => id))).size;
+  return {
+    title: projectName,
+    subtitle: `Layer scores of ${count} model${count === 1 ? '' : 's'}, made ${now.toISOString().slice(0, 10)} by Foretune ${appVersion}`,
+    summary: sections.map((section) => `${headingOf(section, several)}: ${bestSentence(section)} ${rivalSentence(section)}`),
+    sections: sections.map((section) => sectionOf(section, recipeNames, several)),
+    notes: experiments
+      .filter(({ notes }) => notes !== '')
+      .map(({ name, notes }) => ({ heading: `Notes on ${name}`, text: notes })),
+    guide: readingGuide,
+    recipes: digest,
+  };
+}

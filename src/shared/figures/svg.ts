@@ -1,0 +1,17 @@
+import { type Drawing } from './drawing.ts';
+import { type HeatmapFigure } from './heatmap.ts';
+import { heatmapSvg } from './heatmapSvg.ts';
+import { type LineChartFigure } from './lineChart.ts';
+import { lineChartSvg } from './lineChartSvg.ts';
+
+export type Figure = HeatmapFigure | LineChartFigure;
+
+/** Draws any figure as a self-contained SVG document, the same for the screen, the PDF and the SVG files. */
+export function figureSvg(figure: Figure): Drawing {
+  switch (figure.kind) {
+    case 'heatmap':
+      return heatmapSvg(figure);
+    case 'line-chart':
+      return lineChartSvg(figure);
+  }
+}
