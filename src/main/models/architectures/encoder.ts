@@ -1,0 +1,67 @@
+import { type GraphBuilder } from '#main/onnx/graph.ts';
+
+import { type EncoderConfig, isPreNorm } from '../config.ts';
+import { type Attention, multiHeadAttention } from './attention.ts';
+import { block } from './block.ts';
+import { type EncoderContext, type ParameterSource, unfoldRows } from './context.ts';
+import { convEncoder } from './convEncoder.ts';
+import { featureProjection } from './featureProjection.ts';
+import { layerNorm } from './layers.ts';
+import { addPositions } from './positionalConv.ts';
+import { wavlmAttention } from './wavlmAttention.ts';
+
+/** The graph's waveform input, float32 [batch, samples]. */
+export const waveformInput = 'waveform';
+
+/** The graph's output for a layer. */
+export const layerOutput = (layer: number) => `hidden_states.${layer}`;
+
+/** The attention that all blocks of an encoder share. */
+export function attentionOf(context: EncoderContext): Attention {
+  const { config } = context;
+  return config.model_type === 'wavlm'
+    ? wavlmAttention({ ...context, config })
+    : (rows, name) => multiHeadAttention(context, rows, name);
+}
+
+/**
+ * The input of the first block, rows [batch x frames, width]: hidden state 0. Post-norm encoders normalise it; pre-norm ones use
+ * that norm after the last block, outside of the hidden states.
+ */
+export function blockInput(context: EncoderContext, waveform: string): string {
+  const { graph, config } = context;
+  const features = graph.scoped('feature_extractor', () => convEncoder(context, waveform));
+  const projected = graph.scoped('feature_projection', () => featureProjection(context, features));
+  return graph.scoped('encoder', () => {
+    const positioned = addPositions(context, projected);
+    return isPreNorm(config)
+      ? positioned
+      : layerNorm(context, positioned, 'encoder.layer_norm', config.hidden_size, config.layer_norm_eps);
+  });
+}
+
+/**
+ * Emits a speech encoder up to the highest layer asked for, with an output [batch, frames, width] for each layer.
+ * Layer 0 is the input of the first block, layer i the output of block i, as transformers 5 gives them; in pre-norm encoders the
+ * last one is not normalised either.
+ * @param layers hidden_states indices, in order of outputs
+ */
+export function emitEncoder(
+  graph: GraphBuilder,
+  parameters: ParameterSource,
+  config: EncoderConfig,
+  layers: readonly number[],
+): { layer: number; name: string }[] {
+  const waveform = graph.input(waveformInput, ['batch', 'samples']);
+  const batch = graph.node('Slice', [graph.node('Shape', [waveform]), graph.integers([0]), graph.integers([1])]);
+  const context: EncoderContext = { graph, parameters, config, batch };
+  const states = [blockInput(context, waveform)];
+  const attention = attentionOf(context);
+  const last = Math.max(...layers);
+  for (let index = 0; index < last; index++)
+    states.push(graph.scoped('encoder', () => block(context, states[index], index, attention)));
+  return layers.map((layer) => {
+    const sequence = unfoldRows(context, states[layer], [config.hidden_size]);
+    return { layer, name: graph.output(layerOutput(layer), sequence, ['batch', 'frames', config.hidden_size]) };
+  });
+}

@@ -1,0 +1,50 @@
+import { type EncoderContext, type Initialisation, ones, zeros } from './context.ts';
+
+/** nn.Linear's shape and how it is drawn. */
+export interface LinearShape {
+  from: number;
+  to: number;
+  weight?: Initialisation;
+  bias?: Initialisation;
+}
+
+/** x W' + b on rows [n, from], times `scale` if given: the weight [to, from] is read as it lies in the checkpoint. */
+export function linear(
+  { graph, parameters, config }: EncoderContext,
+  rows: string,
+  name: string,
+  { from, to, weight, bias = zeros }: LinearShape,
+  scale = 1,
+): string {
+  const normal: Initialisation = { draw: 'normal', deviation: config.initializer_range };
+  const inputs = [
+    rows,
+    parameters.value({ name: `${name}.weight`, shape: [to, from], init: weight ?? normal }),
+    parameters.value({ name: `${name}.bias`, shape: [to], init: bias }),
+  ];
+  return graph.node('Gemm', inputs, { transB: 1, ...(scale === 1 ? {} : { alpha: { float: scale }, beta: { float: scale } }) });
+}
+
+/** torch's default epsilon, in front ends and wherever the configuration has no say. */
+export const defaultEpsilon = 1e-5;
+
+/** nn.LayerNorm over the last axis, of size `width`. */
+export function layerNorm(
+  { graph, parameters }: EncoderContext,
+  value: string,
+  name: string,
+  width: number,
+  epsilon: number,
+): string {
+  const inputs = [
+    value,
+    parameters.value({ name: `${name}.weight`, shape: [width], init: ones }),
+    parameters.value({ name: `${name}.bias`, shape: [width], init: zeros }),
+  ];
+  return graph.node('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } });
+}
+
+/** [batch, a, b] as [batch, b, a]: between channels first (convolutions) and channels last (norms). */
+export function swapAxes({ graph }: Pick<EncoderContext, 'graph'>, value: string): string {
+  return graph.node('Transpose', [value], { perm: [0, 2, 1] });
+}

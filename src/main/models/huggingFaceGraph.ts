@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+
+import { writeError } from '#main/formats/atomicFile.ts';
+import { readTensor } from '#main/formats/readTensor.ts';
+import { type TensorRecord } from '#main/formats/tensors.ts';
+import { dataType } from '#main/onnx/dataTypes.ts';
+import { GraphBuilder } from '#main/onnx/graph.ts';
+import { ForetuneError } from '#shared/errors.ts';
+
+import { type Parameter, type ParameterSource } from './architectures/context.ts';
+import { emitEncoder, waveformInput } from './architectures/encoder.ts';
+import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
+import { huggingFaceFingerprint } from './huggingFace.ts';
+import { type BuiltEncoder, type EncoderModel, type HuggingFaceSource } from './model.ts';
+import { allLayers, findParameters, floatTypes, neededParameters, type PlacedTensor, placedParameters } from './parameters.ts';
+import { drawParameter } from './randomWeights.ts';
+
+export interface BuildOptions {
+  /** The build gets a folder in it. */
+  cacheDir: string;
+  weights: 'own' | { randomSeed: number };
+  /** hidden_states indices, in order of outputs; all by default. Blocks above the highest are left out of the graph. */
+  layers?: number[];
+}
+
+/** The checkpoint's own weights, as byte ranges of hard links to its files. Views that are not row-major are copied. */
+async function ownParameters(
+  graph: GraphBuilder,
+  { path }: EncoderModel,
+  { config, checkpoint, prefix }: HuggingFaceSource,
+  layers: readonly number[],
+  folder: string,
+  notes: string[],
+): Promise<ParameterSource> {
+  const records = findParameters(path, config, checkpoint, prefix, layers);
+  const isMapped = ({ strides }: TensorRecord) => strides === undefined;
+
+  const locations = new Map<string, string>();
+  for (const file of new Set([...records.values()].filter(isMapped).map((record) => record.file))) {
+    const location = `weights-${locations.size}${extname(file)}`;
+    locations.set(file, location);
+    if ((await linkOrCopy(file, join(folder, location))) === 'copied')
+      notes.push(
+        `${file} was copied into the cache, because a hard link cannot be made there; a cache on its own file system would save the space.`,
+      );
+  }
+
+  const sideLocation = 'copied.bin';
+  const views = [...records].filter(([, record]) => !isMapped(record));
+  const copies =
+    views.length === 0
+      ? new Map<string, { offset: number; length: number }>()
+      : await writeSideFile(
+          join(folder, sideLocation),
+          views.map(([name, record]) => ({ name, values: () => readTensor(record) })),
+        );
+  if (views.length > 0) {
+    const others = views.length > 1 ? ` and ${views.length - 1} more` : '';
+    notes.push(`Stored out of order in the checkpoint and therefore copied: ${prefix}${views[0][0]}${others}.`);
+  }
+
+  const placeOf = ({ name }: Parameter): PlacedTensor => {
+    const copy = copies.get(name);
+    if (copy) return { dataType: dataType.float, location: sideLocation, ...copy };
+    const { dtype, file, offset, length } = records.get(name)!;
+    return { dataType: floatTypes[dtype]!, location: locations.get(file)!, offset, length };
+  };
+  return placedParameters(graph, (name) => records.has(name), placeOf);
+}
+
+/** Weights drawn as before training. Every name exists, so a weight-normed weight is drawn as it is, without its magnitude. */
+async function randomParameters(
+  graph: GraphBuilder,
+  { config }: HuggingFaceSource,
+  layers: readonly number[],
+  folder: string,
+  seed: number,
+): Promise<ParameterSource> {
+  const location = 'random.bin';
+  const hasAll = () => true;
+  const places = await writeSideFile(
+    join(folder, location),
+    neededParameters(config, layers, hasAll).map((parameter) => ({
+      name: parameter.name,
+      values: () => drawParameter(parameter, seed),
+    })),
+  );
+  return placedParameters(graph, hasAll, ({ name }) => ({ dataType: dataType.float, location, ...places.get(name)! }));
+}
+
+/**
+ * Writes the graph of an opened Hugging Face encoder, beside hard links to its weights, into a folder of its own in the cache.
+ * Nothing is copied or converted, but for random weights and for what cannot be linked.
+ * @throws ForetuneError `not-found` for a layer that the encoder lacks, `mismatch` if its files changed since they were opened,
+ *   `no-space`, `unreadable`.
+ */
+export async function buildHuggingFaceEncoder(model: EncoderModel, options: BuildOptions): Promise<BuiltEncoder> {
+  const { source, name, path, fingerprint, preprocessing } = model;
+  if (source.kind !== 'huggingface')
+    throw new ForetuneError('internal', `${name} is no Hugging Face model but was built as one.`);
+  const { config, checkpoint, prefix } = source;
+  const { cacheDir, weights, layers = allLayers(config) } = options;
+  if (layers.length === 0)
+    throw new ForetuneError('usage', `No layer of ${name} was asked for; it has 0 to ${config.num_hidden_layers}.`);
+  const missing = layers.find((layer) => !Number.isInteger(layer) || layer < 0 || layer > config.num_hidden_layers);
+  if (missing !== undefined)
+    throw new ForetuneError('not-found', `${name} has no layer ${missing}; it has 0 to ${config.num_hidden_layers}.`);
+  const current = await huggingFaceFingerprint(path, preprocessing, findParameters(path, config, checkpoint, prefix));
+  if (current !== fingerprint) throw new ForetuneError('mismatch', `${path} has changed since it was opened; open it again.`);
+
+  const key = createHash('sha256')
+    .update(JSON.stringify([fingerprint, layers, weights]))
+    .digest('hex')
+    .slice(0, 16);
+  const folder = await newBuildFolder(cacheDir, 'encoder', key);
+  const dispose = () => rm(folder, { recursive: true, force: true });
+  try {
+    const graph = new GraphBuilder();
+    const notes: string[] = [];
+    const parameters =
+      weights === 'own'
+        ? await ownParameters(graph, model, source, layers, folder, notes)
+        : await randomParameters(graph, source, layers, folder, weights.randomSeed);
+    const outputs = emitEncoder(graph, parameters, config, layers);
+    const file = join(folder, 'graph.onnx');
+    await writeFile(file, graph.toModel(name), { flag: 'wx' }).catch((error: unknown) => {
+      throw writeError(file, error);
+    });
+    return { path: file, input: { name: waveformInput, rank: 2 }, extraInputs: [], outputs, notes, dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
