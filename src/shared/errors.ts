@@ -11,6 +11,7 @@ export const errorCodes = [
   'no-space', // the disk is full or read-only
   'newer-version', // written by a newer Foretune
   'locked', // in use by another process
+  'disconnected', // the link to the engine is away; it may come back
   'cancelled', // the user stopped it
   'internal', // a bug of ours
 ] as const;

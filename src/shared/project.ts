@@ -1,6 +1,7 @@
 import * as z from 'zod';
 
 import { errorCodes } from './errors.ts';
+import { jobStateSchema } from './jobs.ts';
 import { scoreRowSchema } from './score.ts';
 
 /** What a project remembers of a model; its weights stay where they are. */
@@ -59,9 +60,6 @@ export const experimentRecordSchema = z.object({
   notes: z.string(),
 });
 export type ExperimentRecord = z.infer<typeof experimentRecordSchema>;
-
-export const jobStateSchema = z.enum(['queued', 'running', 'done', 'failed', 'cancelled']);
-export type JobState = z.infer<typeof jobStateSchema>;
 
 export const jobRecordSchema = z.object({
   id: z.number().int(),

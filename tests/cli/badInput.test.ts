@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { applicationId } from '#main/project/migrations.ts';
+
 import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
 
 const folder = temporaryFolder();
@@ -37,7 +39,7 @@ beforeAll(() => {
   model('lying', (path) => {
     const file = join(path, 'model.safetensors');
     const bytes = readFileSync(file);
-    bytes.writeBigUInt64LE(1n << 60n, 0);
+    bytes.writeBigUInt64LE(9_000_000_000_000n, 0);
     writeFileSync(file, bytes);
   });
   model('unknown', (path) => editConfig(path, { model_type: 'mamba-speech' }));
@@ -49,6 +51,7 @@ beforeAll(() => {
   writeFileSync(at('gone.csv'), 'path,word\nnowhere/a.wav,yes\nnowhere/b.wav,no\n');
   writeFileSync(at('noise.foretune'), 'not SQLite');
   const newer = new Database(at('newer.foretune'));
+  newer.pragma(`application_id = ${applicationId}`);
   newer.pragma('user_version = 999999');
   newer.close();
   // float32 WAV with one NaN
@@ -72,7 +75,7 @@ beforeAll(() => {
 describe('bad input', () => {
   it.each<[string, () => string[], RegExp]>([
     ['a truncated checkpoint', () => score({ model: at('truncated') }), /truncated.model\.safetensors.*\d/],
-    ['a lying safetensors header', () => score({ model: at('lying') }), /lying.model\.safetensors.*1152921504606846976/],
+    ['a lying safetensors header', () => score({ model: at('lying') }), /lying.model\.safetensors.*9000000000000/],
     ['an unknown architecture', () => score({ model: at('unknown') }), /mamba-speech/],
     ['a model that misses tensors', () => score({ model: at('incomplete') }), /incomplete.*encoder\.layers\.6/],
     ['a folder that is no model', () => score({ model: at('empty') }), /empty/],
@@ -82,7 +85,7 @@ describe('bad input', () => {
     ['a manifest whose files are all gone', () => score({ data: at('gone.csv') }), /nowhere/],
     ['a label that is no column', () => score({ label: 'emotion' }), /emotion.*word.*speaker/],
     ['a layer that does not exist', () => [...score({}), '--layers', '40'], /0 to 6.*40/],
-    ['a project from a newer version', () => ['check', at('newer.foretune')], /newer\.foretune/],
+    ['a project from a newer version', () => ['report', at('newer.foretune'), '--csv', at('csv')], /newer\.foretune.*999999/],
     ['a project that is no project', () => ['report', at('noise.foretune'), '--csv', at('csv')], /noise\.foretune/],
     ['an empty audio file', () => ['extract', '--model', tinyHubert, '--audio', at('zero.wav'), '--out', at('out')], /zero\.wav/],
     ['a file that is no audio', () => ['extract', '--model', tinyHubert, '--audio', at('text.wav'), '--out', at('out')], /text\.wav/],

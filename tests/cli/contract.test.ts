@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { readNpy, writeNpy } from '#main/formats/npy.ts';
 import { scoreColumns, scoreRowSchema } from '#shared/score.ts';
 
-import golden from '../golden/scoring/golden.json' with { type: 'json' };
+import golden from '../golden/scoring/reference.json' with { type: 'json' };
 import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
 
 const folder = temporaryFolder();

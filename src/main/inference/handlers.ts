@@ -37,6 +37,14 @@ export function sessionOf({ path, input, extraInputs, outputs }: BuiltEncoder): 
   return { path, input, extraInputs, outputs };
 }
 
+/** Below this width a second thread costs more in waking up than it saves. */
+const smallWidth = 256;
+
+/** The settings of the machine for a model: one thread for a small one, where the choice is ours. */
+export function settingsFor({ width }: Pick<EncoderModel, 'width'>, { providers, threads }: SessionSettings): SessionSettings {
+  return { providers, threads: threads === 0 && width > 0 && width < smallWidth ? 1 : threads };
+}
+
 export interface OpenRequest {
   encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs'>;
   settings: SessionSettings;

@@ -3,7 +3,7 @@ import { basename, extname, join } from 'node:path';
 
 import { loadAudio } from '#main/audio/audio.ts';
 import { writeNpy } from '#main/formats/npy.ts';
-import { sessionOf, waveformRule } from '#main/inference/handlers.ts';
+import { sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, mappingSchema } from '#shared/experiment.ts';
@@ -61,7 +61,7 @@ export async function* extractFeatures(engine: Engine, request: ExtractRequest, 
     layers,
   });
   try {
-    const opened = await thread.call('open', { encoder: sessionOf(built), settings: request.machine, rule: waveformRule(model, request.maxSeconds) });
+    const opened = await thread.call('open', { encoder: sessionOf(built), settings: settingsFor(model, request.machine), rule: waveformRule(model, request.maxSeconds) });
     for (const [i, path] of request.audio.entries()) {
       signal?.throwIfAborted();
       const { samples, rate } = await loadAudio(path, { rate: model.preprocessing.samplingRate });

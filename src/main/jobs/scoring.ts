@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type OpenReply, sessionOf, waveformRule } from '#main/inference/handlers.ts';
+import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
@@ -14,7 +14,7 @@ import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
 
-import { decodeAhead } from './decodeAhead.ts';
+import { decodeAhead, KeptAudio } from './decodeAhead.ts';
 import { type Engine } from './engine.ts';
 import { type JobReport } from './events.ts';
 import { dealGroups, sampleUtterances } from './plan.ts';
@@ -140,10 +140,11 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
   const pace = new Pace(perPass * passes.length, (progress) => run.report({ type: 'progress', progress }));
   keepDataset(prepared, project, null);
+  const kept = new KeptAudio();
   for (const { model, weights, key } of passes) {
     signal.throwIfAborted();
     if (project.committedUnits(jobId).has(`${key}/scored`)) pace.skip(perPass);
-    else await runPass(prepared, run, { model, weights, key, folder, pace });
+    else await runPass(prepared, run, { model, weights, key, folder, pace, kept });
   }
   rmSync(folder, { recursive: true, force: true });
 }
@@ -160,6 +161,7 @@ interface Pass {
   key: string;
   folder: string;
   pace: Pace;
+  kept: KeptAudio;
 }
 
 async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
@@ -173,7 +175,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
     layers: settings.layers === 'all' ? undefined : settings.layers,
   });
   try {
-    const opened = await thread.call('open', { encoder: sessionOf(built), settings: run.machine, rule: waveformRule(model, settings.maxSeconds) });
+    const opened = await thread.call('open', { encoder: sessionOf(built), settings: settingsFor(model, run.machine), rule: waveformRule(model, settings.maxSeconds) });
     if (weights === 'own') {
       if (model === prepared.models[0]) for (const message of opened.fallbacks) run.report({ type: 'log', level: 'info', message });
       run.report({ type: 'log', level: 'info', message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.` });
@@ -215,7 +217,7 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
       continue;
     }
     const shiftsFrom = units.find(({ file }) => file !== null)?.file ?? undefined;
-    await thread.call('beginStatistics', { plan, threads: run.machine.threads, from: unit.file ?? undefined, shiftsFrom });
+    await thread.call('beginStatistics', { plan, threads: settingsFor(pass.model, run.machine).threads, from: unit.file ?? undefined, shiftsFrom });
     let sinceCommit = 0;
     const commit = async (next: number, frames: boolean): Promise<void> => {
       const file = frames ? join(pass.folder, `${pass.weights}-${pass.model.fingerprint.slice(0, 16)}-g${g}-u${next}.safetensors`) : null;
@@ -229,14 +231,14 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
     let anyFrames = unit.file !== null;
     const rest = group.slice(unit.next);
     let position = unit.next;
-    for await (const { utterance, audio, problem } of decodeAhead(run.engine, prepared.dataset, rest, pass.model.preprocessing.samplingRate)) {
+    for await (const { utterance, audio, problem } of decodeAhead(run.engine, prepared.dataset, rest, pass.model.preprocessing.samplingRate, pass.kept)) {
       signal.throwIfAborted();
       position++;
       if (audio) {
         const values = columns.map((column): TargetValue => column.values[utterance]);
         const { seconds } = audio;
         try {
-          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values }, [audio.samples.buffer as ArrayBuffer]);
+          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values });
           if (frames === 0) unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
           else anyFrames = true;
         } catch (error) {
@@ -329,7 +331,7 @@ function recipeOf({ spec, dataset, columns }: PreparedScoring, run: ScoringRun, 
       .map(({ name, kind, classes, counts, unlabelled }) => ({ name, kind, classes, counts, unlabelled })),
     provider: opened.provider,
     fallbacks: opened.fallbacks,
-    threads: run.machine.threads,
+    threads: settingsFor(model, run.machine).threads,
     audioSeconds: units.reduce((total, { seconds }) => total + seconds, 0),
     utterances: units.reduce((total, { next, skipped }) => total + next - skipped.length, 0),
     skipped: units.flatMap(({ skipped }) => skipped),

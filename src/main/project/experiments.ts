@@ -1,12 +1,12 @@
 import * as z from 'zod';
 
 import { type ErrorValue, ForetuneError } from '#shared/errors.ts';
+import { type JobState } from '#shared/jobs.ts';
 import {
   type ExperimentRecord,
   experimentRecordSchema,
   type JobRecord,
   jobRecordSchema,
-  type JobState,
 } from '#shared/project.ts';
 
 import { type Connection } from './database.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type GramKernel, openGramKernel } from '#main/inference/gram.ts';
 import { type StatisticsPlan, stratumHolds, stratumOf, StreamingStatistics, type TargetValue } from '#main/inference/statistics.ts';
 import { readStatistics, writeStatistics } from '#main/inference/statisticsFile.ts';
-import { addMoments, addRows, createFeatureMoments, createTargetMoments, rawCross, rawGram } from '#main/scoring/moments.ts';
+import { addMoments, addRows, addTargets, createFeatureMoments, createTargetMoments, rawCross, rawGram } from '#main/scoring/moments.ts';
 
 const width = 11;
 const layerCount = 2;
@@ -83,7 +83,8 @@ describe('streaming statistics', () => {
             });
             const [samples, n] = unit === 'frame' ? [rows, frames] : [mean, 1];
             const y = new Array<number>(n).fill(value);
-            addRows(expectedFeatures, samples, n, kind === 'classification' ? { moments: expectedTargets, classes: y } : { moments: expectedTargets, values: y });
+            addRows(expectedFeatures, samples, n);
+            addTargets(expectedTargets, kind === 'classification' ? { classes: y } : { values: y }, samples, n, expectedFeatures.shift);
           });
           const total = createFeatureMoments(width, [...strata.values()][0].shift);
           for (const [stratum, moments] of strata) if (stratumHolds(stratum, column)) addMoments(total, moments);

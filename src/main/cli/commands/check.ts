@@ -1,0 +1,27 @@
+import { Command } from '@commander-js/extra-typings';
+
+import { formatTable, print, printJson } from '../output.ts';
+import { withApi } from '../run.ts';
+
+export function checkCommand() {
+  return new Command('check')
+    .description('Check a project file: integrity, and the files it refers to. Changes nothing.')
+    .argument('<file>', 'project file (.foretune)')
+    .option('--json', 'print one JSON document', false)
+    .action(async (path, { json }) => {
+      const result = await withApi((api) => api.projects.check({ path }));
+      if (json) printJson(result);
+      else {
+        print(`${path}: ${result.ok ? 'sound' : 'not sound'}, version ${result.version}.`);
+        for (const sentence of result.integrity) print(`  ${sentence}`);
+        for (const { kind, name, path: missing } of result.missing) print(`  ${kind} ${name} is not at ${missing} any more.`);
+        print(
+          formatTable(
+            ['holds', 'rows'],
+            Object.entries(result.counts).map(([name, rows]) => [name, rows]),
+          ),
+        );
+      }
+      if (!result.ok) process.exitCode = 1;
+    });
+}

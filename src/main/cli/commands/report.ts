@@ -1,0 +1,25 @@
+import { Command } from '@commander-js/extra-typings';
+
+import { ForetuneError } from '#shared/errors.ts';
+
+import { print, printJson } from '../output.ts';
+import { withApi } from '../run.ts';
+
+export function reportCommand() {
+  return new Command('report')
+    .description('Write the results of a project as PDF, CSV, LaTeX or SVG.')
+    .argument('<file>', 'project file (.foretune)')
+    .option('--pdf <file>', 'report with heatmaps, curves, tables and recipes')
+    .option('--csv <dir>', 'folder for tidy CSV files')
+    .option('--latex <file>', 'tables for a paper (booktabs)')
+    .option('--svg <dir>', 'folder for the figures')
+    .option('--json', 'print one JSON document', false)
+    .action(async (path, { json, ...targets }) => {
+      if (Object.values(targets).every((target) => target === undefined)) {
+        throw new ForetuneError('usage', 'Say what to write: --pdf FILE, --csv DIR, --latex FILE or --svg DIR.');
+      }
+      const { files } = await withApi((api) => api.projects.report({ path, ...targets }));
+      if (json) printJson({ files });
+      else print(files.join('\n'));
+    });
+}

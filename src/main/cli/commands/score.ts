@@ -1,0 +1,144 @@
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+
+import { type Api } from '#main/api/router.ts';
+import { writeScoresCsv } from '#main/reports/csv.ts';
+import { ForetuneError } from '#shared/errors.ts';
+import { type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
+import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
+
+import { collect, count, integer, layers, list, machine, metricList, providers, seconds } from '../options.ts';
+import { formatTable, log, print, printJson } from '../output.ts';
+import { createProgressView } from '../progress.ts';
+import { untilInterrupted, withApi } from '../run.ts';
+
+export interface ScoreRequest {
+  /** A project file, or ":memory:". */
+  project: string;
+  name?: string;
+  spec: ScoringSpecInput;
+  machine: MachineSettings;
+  /** Keep progress and remarks to oneself. */
+  quiet?: boolean;
+}
+
+/** Scores in a project and follows the job to its end; gives the rows of its experiment. */
+export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]> {
+  const { project } = await api.projects.open({ path: request.project, mode: 'open-or-create', name: request.name });
+  const { job, experiment } = await api.jobs.score({ project, name: request.name, spec: scoringSpecSchema.parse(request.spec), machine: request.machine });
+  const view = createProgressView();
+  let failure: ForetuneError | undefined;
+  await untilInterrupted(
+    () => void api.jobs.cancel({ project, job }),
+    async () => {
+      for await (const event of await api.jobs.follow({ project, job })) {
+        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
+        else if (event.type === 'state' && event.state === 'cancelled') {
+          failure = new ForetuneError('cancelled', request.project === ':memory:' ? 'cancelled; nothing was saved.' : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`);
+        } else if (request.quiet) continue;
+        else if (event.type === 'progress') view.show(event.progress);
+        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
+      }
+    },
+  );
+  view.stop();
+  if (failure) throw failure;
+  const stored = await api.projects.scores({ project, experiment });
+  return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
+}
+
+const digits = (value: number | null): string => (value === null ? '' : value.toFixed(4));
+
+/** The rows for people: best layer of each model marked, controls last. */
+export function scoreTable(rows: ScoreRow[]): string {
+  const key = ({ model, label, unit, metric, control }: ScoreRow): string => [model, label, unit, metric, control].join('\n');
+  const best = new Map<string, number>();
+  for (const row of rows) best.set(key(row), Math.max(best.get(key(row)) ?? -Infinity, row.value));
+  const ordered = rows.toSorted((a, b) => Number(a.control !== '') - Number(b.control !== ''));
+  return formatTable(
+    ['label', 'unit', 'metric', 'model', 'layer', 'value', '', '95 % interval', 'n', 'd', 'classes', 'control'],
+    ordered.map((row) => [
+      row.label,
+      row.unit,
+      row.metric,
+      row.model,
+      row.layer,
+      digits(row.value),
+      row.control === '' && row.value === best.get(key(row)) ? '*' : '',
+      row.ci_low === null ? '' : `${digits(row.ci_low)} .. ${digits(row.ci_high)}`,
+      row.n,
+      row.d,
+      row.classes,
+      row.control,
+    ]),
+  );
+}
+
+const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
+
+export function scoreCommand() {
+  return new Command('score')
+    .description('Score every layer of one or more models on labelled audio, without fine-tuning.')
+    .requiredOption('--model <path>', 'a Hugging Face model folder or an ONNX file; give it once per model', collect)
+    .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
+    .requiredOption('--label <column>', 'label column; give it once per label', collect)
+    .addOption(
+      new Option('--unit <unit>', 'what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: frame)')
+        .choices(unitSchema.options)
+        .argParser((value: string, previous: Unit[] | undefined): Unit[] => {
+          const unit = unitSchema.safeParse(value);
+          if (!unit.success) throw new InvalidArgumentError(`Give ${unitSchema.options.join(' or ')}.`);
+          return [...(previous ?? []), unit.data];
+        }),
+    )
+    .option('--metrics <names>', 'scores, separated by commas', metricList, ['logme'])
+    .option('--layers <layers>', 'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)', layers, 'all' as const)
+    .addOption(new Option('--kind <kind>', 'how labels are read').choices(['auto', 'classification', 'regression'] as const).default('auto' as const))
+    .addOption(new Option('--controls <which>', 'what to score beside the models: random weights, shuffled labels').choices(controls).default('all' as const))
+    .option('--centre', 'subtract the feature mean first (LogME has no intercept)', false)
+    .option('--seed <n>', 'seed of groups, samples and controls', integer, 0)
+    .option('--groups <n>', 'groups of utterances for the 95 % interval', count, 10)
+    .option('--sample <n>', 'score a random sample of this many utterances', count)
+    .option('--max-seconds <s>', 'cut longer utterances into even parts of at most this length', seconds, 30)
+    .option('--audio-column <column>', 'manifest column with the audio files (default: found by name)')
+    .option('--audio-root <dir>', 'folder against which relative audio paths are looked for')
+    .option('--input <name>', 'ONNX only: name of the waveform input')
+    .option('--taps <names>', 'ONNX only: names of the hidden states, layer 0 first', list)
+    .option('--sampling-rate <hz>', 'ONNX only: sampling rate the model expects', count)
+    .option('--normalize', 'ONNX only: give the model zero-mean, unit-variance audio')
+    .option('--provider <names>', 'execution providers to try, best first', providers)
+    .option('--threads <n>', 'threads inside onnxruntime (default: it chooses)', count)
+    .option('--project <file>', 'project file to keep results in; an interrupted run goes on from there')
+    .option('--name <text>', 'name of the experiment in the project')
+    .option('--out <file>', 'write the rows to this CSV file')
+    .option('--json', 'print one JSON document', false)
+    .action(async (options) => {
+      const given = options.input ?? options.taps ?? options.samplingRate ?? options.normalize;
+      const mapping = given === undefined ? undefined : { input: options.input, layers: options.taps, samplingRate: options.samplingRate, doNormalize: options.normalize };
+      const spec: ScoringSpecInput = {
+        models: options.model.map((path) => ({ path, mapping: path.endsWith('.onnx') ? mapping : undefined })),
+        data: { path: options.data, audioColumn: options.audioColumn, root: options.audioRoot },
+        settings: {
+          labels: [...new Set(options.label)],
+          units: options.unit && [...new Set(options.unit)],
+          metrics: options.metrics,
+          layers: options.layers,
+          kind: options.kind,
+          controls: options.controls === 'all' ? ['random-weights', 'shuffled-labels'] : options.controls === 'none' ? [] : [options.controls],
+          seed: options.seed,
+          groups: Math.max(2, options.groups),
+          maxSeconds: options.maxSeconds,
+          centre: options.centre,
+          sample: options.sample,
+        },
+      };
+      await withApi(async (api) => {
+        const rows = await score(api, { project: options.project ?? ':memory:', name: options.name, spec, machine: machine(options) });
+        if (options.out !== undefined) {
+          await writeScoresCsv(options.out, rows);
+          log(`${rows.length} rows written to ${options.out}.`);
+        }
+        if (options.json) printJson({ rows });
+        else print(scoreTable(rows));
+      });
+    });
+}

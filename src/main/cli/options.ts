@@ -1,0 +1,71 @@
+import { InvalidArgumentError } from '@commander-js/extra-typings';
+
+import { metricIds } from '#main/scoring/registry.ts';
+import { type MachineSettings, machineSettingsSchema, providerSchema } from '#shared/experiment.ts';
+
+/** For options that may be given several times. */
+export function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
+
+/** "a,b" as a list; empty parts are refused. */
+export function list(value: string): string[] {
+  const parts = value.split(',').map((part) => part.trim());
+  if (parts.some((part) => part === '')) throw new InvalidArgumentError('Give names separated by commas.');
+  return parts;
+}
+
+export function integer(value: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isSafeInteger(number)) throw new InvalidArgumentError('Give a whole number.');
+  return number;
+}
+
+export function count(value: string): number {
+  const number = integer(value);
+  if (number < 1) throw new InvalidArgumentError('Give a whole number of at least 1.');
+  return number;
+}
+
+export function seconds(value: string): number {
+  const number = Number(value);
+  if (!(number > 0)) throw new InvalidArgumentError('Give a number of seconds above 0.');
+  return number;
+}
+
+/** "all", or layer numbers and ranges such as "0,4,9-12". */
+export function layers(value: string): 'all' | number[] {
+  if (value === 'all') return 'all';
+  const found = list(value).flatMap((part) => {
+    const range = /^(\d+)(?:-(\d+))?$/.exec(part);
+    if (!range) throw new InvalidArgumentError('Give "all", or layer numbers such as 0,4,12 or 3-6.');
+    const first = Number(range[1]);
+    const last = Number(range[2] ?? range[1]);
+    if (last < first || last > 1000) throw new InvalidArgumentError(`The range ${part} is not one of layers.`);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
+/** A list of known score names. */
+export function metricList(value: string): string[] {
+  const names = list(value);
+  const known = metricIds();
+  for (const name of names) {
+    if (!known.includes(name)) throw new InvalidArgumentError(`There is no score "${name}"; there are ${known.join(', ')}.`);
+  }
+  return [...new Set(names)];
+}
+
+export function providers(value: string): MachineSettings['providers'] {
+  return list(value).map((name) => {
+    const provider = providerSchema.safeParse(name);
+    if (!provider.success) throw new InvalidArgumentError(`There is no provider "${name}"; there are ${providerSchema.options.join(', ')}.`);
+    return provider.data;
+  });
+}
+
+/** Settings of the machine from the options that every running command has. */
+export function machine(options: { provider?: MachineSettings['providers']; threads?: number }): MachineSettings {
+  return machineSettingsSchema.parse({ providers: options.provider, threads: options.threads });
+}
