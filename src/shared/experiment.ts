@@ -15,6 +15,7 @@ export const mappingSchema = z.object({
 });
 
 export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
+export type ModelChoice = z.infer<typeof modelChoiceSchema>;
 
 export const dataChoiceSchema = z.object({
   path: z.string().min(1),

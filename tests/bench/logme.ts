@@ -45,7 +45,14 @@ function plainLogme(features: Float64Array, labels: Int32Array): number {
       if (Math.abs(alpha / beta / t - 1) < 1e-10) break;
     }
     const logDeterminant = sigma.reduce((total, s) => total + Math.log(alpha + beta * s), 0);
-    sum += ((d / 2) * Math.log(alpha) + (n / 2) * Math.log(beta) - 0.5 * logDeterminant - (beta / 2) * residual - (alpha / 2) * m2 - (n / 2) * Math.log(2 * Math.PI)) / n;
+    sum +=
+      ((d / 2) * Math.log(alpha) +
+        (n / 2) * Math.log(beta) -
+        0.5 * logDeterminant -
+        (beta / 2) * residual -
+        (alpha / 2) * m2 -
+        (n / 2) * Math.log(2 * Math.PI)) /
+      n;
   }
   return sum / k;
 }
@@ -55,7 +62,10 @@ export function benchLogme(): void {
   const random = createRandom('bench');
   const labels = Int32Array.from({ length: n }, (_, i) => i % k);
   const means = Float64Array.from({ length: k * d }, () => random.normal());
-  const features = Float64Array.from({ length: n * d }, (_, i) => random.normal() * 3 + means[labels[Math.floor(i / d)] * d + (i % d)]);
+  const features = Float64Array.from(
+    { length: n * d },
+    (_, i) => random.normal() * 3 + means[labels[Math.floor(i / d)] * d + (i % d)],
+  );
   const targets = new Float64Array(k * n);
   labels.forEach((label, i) => (targets[label * n + i] = 1));
   const ratios: number[] = [];
@@ -68,5 +78,8 @@ export function benchLogme(): void {
     ratios.push((between - start) / (performance.now() - between));
     difference = Math.abs(plain - ours);
   }
-  say(`LogME, ${n} x ${d} features, ${k} classes: plain full-SVD formulation over ours`, `${median(ratios).toFixed(1)} times the time (difference ${difference.toExponential(1)})`);
+  say(
+    `LogME, ${n} x ${d} features, ${k} classes: plain full-SVD formulation over ours`,
+    `${median(ratios).toFixed(1)} times the time (difference ${difference.toExponential(1)})`,
+  );
 }

@@ -24,7 +24,10 @@ function tensorShapes({ layers, width, inner, convWidth, positions, groups }: Sh
     [`${name}.bias`, [size]],
   ];
   return [
-    ...kernels.map((kernel, i): [string, number[]] => [`feature_extractor.conv_layers.${i}.conv.weight`, [convWidth, i === 0 ? 1 : convWidth, kernel]]),
+    ...kernels.map((kernel, i): [string, number[]] => [
+      `feature_extractor.conv_layers.${i}.conv.weight`,
+      [convWidth, i === 0 ? 1 : convWidth, kernel],
+    ]),
     ...norm('feature_extractor.conv_layers.0.layer_norm', convWidth),
     ...norm('feature_projection.layer_norm', convWidth),
     ...linear('feature_projection.projection', width, convWidth),

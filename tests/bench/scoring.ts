@@ -46,7 +46,12 @@ export async function benchScoring(): Promise<void> {
     const scoring = inferenceHandlers();
     await alone.open({ encoder: sessionOf(last), settings, rule });
     const { width, layers } = await scoring.open({ encoder: sessionOf(all), settings, rule });
-    const plan = { layers, width, units: ['frame' as const, 'utterance' as const], columns: [{ name: 'label', kind: 'classification' as const, k: classes }] };
+    const plan = {
+      layers,
+      width,
+      units: ['frame' as const, 'utterance' as const],
+      columns: [{ name: 'label', kind: 'classification' as const, k: classes }],
+    };
     await scoring.beginStatistics({ plan, threads: 0 });
 
     const clips = Array.from({ length: clipsPerRound }, (_, i) => clip(i));
@@ -72,7 +77,10 @@ export async function benchScoring(): Promise<void> {
     }
     say('encoder alone', `${((clips.length * clipSeconds * 1000) / median(aloneTimes)).toFixed(1)} x real time`);
     const pass = median(ratios);
-    say('statistics of 13 layers, frames and utterances, over the encoder alone', `${pass.toFixed(3)} (rounds: ${ratios.map((ratio) => ratio.toFixed(3)).join(' ')})`);
+    say(
+      'statistics of 13 layers, frames and utterances, over the encoder alone',
+      `${pass.toFixed(3)} (rounds: ${ratios.map((ratio) => ratio.toFixed(3)).join(' ')})`,
+    );
     say('memory after each round', rss.map(megabytes).join(', '));
 
     const file = join(folder, 'group.safetensors');
@@ -80,7 +88,13 @@ export async function benchScoring(): Promise<void> {
     await alone.close(undefined);
     await scoring.close(undefined);
     const start = performance.now();
-    const task = { groupFiles: [file], units: ['frame' as const], columns: [{ name: 'label', kind: 'classification' as const }], metrics: ['logme'], centre: false };
+    const task = {
+      groupFiles: [file],
+      units: ['frame' as const],
+      columns: [{ name: 'label', kind: 'classification' as const }],
+      metrics: ['logme'],
+      centre: false,
+    };
     for (const layer of layers) await scoreLayer({ ...task, layer });
     const score = (performance.now() - start) / 1000;
     say('LogME of 13 layers, one thread', `${score.toFixed(2)} s, once per run whatever its length`);

@@ -31,7 +31,19 @@ function editConfig(path: string, changes: Record<string, unknown>): void {
 }
 
 const score = (changes: { model?: string; data?: string; label?: string }) => [
-  ...['score', '--model', changes.model ?? tinyHubert, '--data', changes.data ?? manifest, '--label', changes.label ?? 'word', '--controls', 'none', '--sample', '20'],
+  ...[
+    'score',
+    '--model',
+    changes.model ?? tinyHubert,
+    '--data',
+    changes.data ?? manifest,
+    '--label',
+    changes.label ?? 'word',
+    '--controls',
+    'none',
+    '--sample',
+    '20',
+  ],
 ];
 
 beforeAll(() => {
@@ -88,7 +100,11 @@ describe('bad input', () => {
     ['a project from a newer version', () => ['report', at('newer.foretune'), '--csv', at('csv')], /newer\.foretune.*999999/],
     ['a project that is no project', () => ['report', at('noise.foretune'), '--csv', at('csv')], /noise\.foretune/],
     ['an empty audio file', () => ['extract', '--model', tinyHubert, '--audio', at('zero.wav'), '--out', at('out')], /zero\.wav/],
-    ['a file that is no audio', () => ['extract', '--model', tinyHubert, '--audio', at('text.wav'), '--out', at('out')], /text\.wav/],
+    [
+      'a file that is no audio',
+      () => ['extract', '--model', tinyHubert, '--audio', at('text.wav'), '--out', at('out')],
+      /text\.wav/,
+    ],
     ['NaN in audio', () => ['extract', '--model', tinyHubert, '--audio', at('nan.wav'), '--out', at('out')], /nan\.wav.*77/],
   ])('%s: one sentence, exit code 1', async (_, args, sentence) => {
     const { code, stdout, stderr } = await foretune(args(), { cache });
@@ -100,9 +116,30 @@ describe('bad input', () => {
   });
 
   it('a few bad rows and files are named, and the rest is scored', async () => {
-    const rows = ['yes_s0_0', 'no_s0_0', 'yes_s0_1', 'no_s0_1', 'yes_s1_0', 'no_s1_0'].map((stem) => `${join(demo, 'audio', `${stem}.flac`)},${stem.split('_')[0]}`);
-    writeFileSync(at('mixed.csv'), ['path,word', ...rows, `${at('text.wav')},yes`, `${at('nan.wav')},no`, 'missing.wav,no', ''].join('\n'));
-    const { code, stdout, stderr } = await foretune(['score', '--model', tinyHubert, '--data', at('mixed.csv'), '--label', 'word', '--controls', 'none', '--unit', 'utterance', '--json'], { cache });
+    const rows = ['yes_s0_0', 'no_s0_0', 'yes_s0_1', 'no_s0_1', 'yes_s1_0', 'no_s1_0'].map(
+      (stem) => `${join(demo, 'audio', `${stem}.flac`)},${stem.split('_')[0]}`,
+    );
+    writeFileSync(
+      at('mixed.csv'),
+      ['path,word', ...rows, `${at('text.wav')},yes`, `${at('nan.wav')},no`, 'missing.wav,no', ''].join('\n'),
+    );
+    const { code, stdout, stderr } = await foretune(
+      [
+        'score',
+        '--model',
+        tinyHubert,
+        '--data',
+        at('mixed.csv'),
+        '--label',
+        'word',
+        '--controls',
+        'none',
+        '--unit',
+        'utterance',
+        '--json',
+      ],
+      { cache },
+    );
     expect(code).toBe(0);
     for (const name of ['text.wav', 'nan.wav', 'missing.wav']) expect(stderr).toContain(name);
     expect((JSON.parse(stdout) as { rows: { n: number }[] }).rows.every(({ n }) => n === 6)).toBe(true);

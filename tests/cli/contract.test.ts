@@ -42,7 +42,21 @@ describe('foretune score', () => {
 
   it('prints a table for people, with nothing but the table on stdout', async () => {
     const { code, stdout, stderr } = await run(
-      ...['score', '--model', tinyHubert, '--data', join(demo, 'manifest.csv'), '--label', 'speaker', '--sample', '40', '--layers', '3', '--controls', 'none'],
+      ...[
+        'score',
+        '--model',
+        tinyHubert,
+        '--data',
+        join(demo, 'manifest.csv'),
+        '--label',
+        'speaker',
+        '--sample',
+        '40',
+        '--layers',
+        '3',
+        '--controls',
+        'none',
+      ],
     );
     expect(code).toBe(0);
     expect(stdout.split('\n')[0]).toMatch(/^label\s+unit\s+metric\s+model\s+layer\s+value/);
@@ -54,7 +68,18 @@ describe('foretune score', () => {
 describe('foretune extract', () => {
   it('writes float32 [frames, width] per layer under the stem of each file', async () => {
     const clips = ['yes_s0_0', 'go_s2_0'].map((stem) => join(demo, 'audio', `${stem}.flac`));
-    const { code, stdout } = await run('extract', '--model', tinyHubert, '--audio', ...clips, '--layers', '0,6', '--out', 'features', '--json');
+    const { code, stdout } = await run(
+      'extract',
+      '--model',
+      tinyHubert,
+      '--audio',
+      ...clips,
+      '--layers',
+      '0,6',
+      '--out',
+      'features',
+      '--json',
+    );
     expect(code).toBe(0);
     expect(json(stdout)).toMatchObject({ files: [{ width: 96, layers: [0, 6] }, { width: 96 }] });
     const { shape, dtype } = await readNpy(join(folder.path, 'features', 'yes_s0_0', 'layer_06.npy'));

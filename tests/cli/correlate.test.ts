@@ -13,7 +13,19 @@ const write = (name: string, text: string): void => writeFileSync(join(folder.pa
 describe('foretune correlate', () => {
   it('gives the figures of SciPy for the Conformer layers of Chen et al. (poster, table A)', async () => {
     const table = join(root, 'tests', 'golden', 'scoring', 'conformer_layers_wer.csv');
-    const { code, stdout } = await run('--scores', table, '--truth', table, '--on', 'layer', '--score', 'rank_logme', '--truth-column', 'rank_finetuned', '--json');
+    const { code, stdout } = await run(
+      '--scores',
+      table,
+      '--truth',
+      table,
+      '--on',
+      'layer',
+      '--score',
+      'rank_logme',
+      '--truth-column',
+      'rank_finetuned',
+      '--json',
+    );
     expect(code).toBe(0);
     const agreement = JSON.parse(stdout) as Record<string, number>;
     expect(Object.keys(agreement)).toEqual(['n', 'spearman', 'spearman_p', 'kendall', 'kendall_p', 'weighted_tau']);
@@ -26,7 +38,21 @@ describe('foretune correlate', () => {
   it('joins on several columns, chooses rows, and warns of keys without a partner', async () => {
     write('s.csv', 'model,layer,control,value\na,0,,1\na,1,,2\na,2,,4\na,3,,3\na,0,random-weights,9\n');
     write('t.csv', 'model,layer,accuracy\na,0,.1\na,1,.2\na,2,.3\nb,7,.9\n');
-    const { code, stdout, stderr } = await run('--scores', 's.csv', '--truth', 't.csv', '--on', 'model,layer', '--score', 'value', '--truth-column', 'accuracy', '--where', 'control=', '--json');
+    const { code, stdout, stderr } = await run(
+      '--scores',
+      's.csv',
+      '--truth',
+      't.csv',
+      '--on',
+      'model,layer',
+      '--score',
+      'value',
+      '--truth-column',
+      'accuracy',
+      '--where',
+      'control=',
+      '--json',
+    );
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ n: 3, spearman: 1, kendall: 1 });
     expect(stderr).toContain('a, 3');
@@ -41,7 +67,18 @@ describe('foretune correlate', () => {
   ])('refuses %s', async (_, name, text, sentence) => {
     write(name, text);
     write('truth.csv', 'k,v\na,1\nb,2\nc,3\n');
-    const { code, stderr } = await run('--scores', name, '--truth', 'truth.csv', '--on', 'k', '--score', 'v', '--truth-column', 'v');
+    const { code, stderr } = await run(
+      '--scores',
+      name,
+      '--truth',
+      'truth.csv',
+      '--on',
+      'k',
+      '--score',
+      'v',
+      '--truth-column',
+      'v',
+    );
     expect(code).toBe(1);
     expect(stderr).toMatch(sentence);
   });

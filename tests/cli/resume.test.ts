@@ -10,7 +10,17 @@ const folder = temporaryFolder();
 afterAll(folder.remove);
 
 const args = [
-  ...['score', '--model', join(demo, 'models', 'tiny-hubert'), '--data', join(demo, 'manifest.csv'), '--label', 'word', '--label', 'speaker'],
+  ...[
+    'score',
+    '--model',
+    join(demo, 'models', 'tiny-hubert'),
+    '--data',
+    join(demo, 'manifest.csv'),
+    '--label',
+    'word',
+    '--label',
+    'speaker',
+  ],
   ...['--unit', 'frame', '--unit', 'utterance', '--sample', '120', '--json'],
 ];
 
@@ -44,7 +54,9 @@ async function killAfter(units: number, project: string, cache: string): Promise
 
 describe('a run that is killed', () => {
   it('goes on from what it had committed, with identical numbers', { timeout: 240_000 }, async () => {
-    const undisturbed = await foretune([...args, '--project', join(folder.path, 'whole.foretune')], { cache: join(folder.path, 'cache-a') });
+    const undisturbed = await foretune([...args, '--project', join(folder.path, 'whole.foretune')], {
+      cache: join(folder.path, 'cache-a'),
+    });
     expect(undisturbed.code).toBe(0);
 
     const project = join(folder.path, 'killed.foretune');

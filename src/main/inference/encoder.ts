@@ -64,7 +64,10 @@ async function runSession(session: InferenceSession, encoder: SessionOf, samples
     const tensor = results[name];
     const dims = tensor.dims;
     if (tensor.type !== 'float32' || dims.length !== 3 || dims[0] !== 1) {
-      throw new ForetuneError('unsupported', `${encoder.path}: layer ${layer} (${name}) has type ${tensor.type} and shape [${dims.join(', ')}]; expected float32 [1, frames, width].`);
+      throw new ForetuneError(
+        'unsupported',
+        `${encoder.path}: layer ${layer} (${name}) has type ${tensor.type} and shape [${dims.join(', ')}]; expected float32 [1, frames, width].`,
+      );
     }
     if (index === 0) [, frames, width] = dims;
     else if (dims[1] !== frames || dims[2] !== width) {
@@ -109,17 +112,28 @@ function relativeDifference(a: HiddenStates, b: HiddenStates): number {
 export async function openEncoder(encoder: SessionOf, settings: SessionSettings): Promise<Encoder> {
   const open = (choice: SessionSettings) =>
     openSession(encoder.path, choice).catch((error: unknown) => {
-      throw new ForetuneError('unsupported', `${encoder.path}: onnxruntime refuses this graph: ${toErrorValue(error).message}`, { cause: error });
+      throw new ForetuneError('unsupported', `${encoder.path}: onnxruntime refuses this graph: ${toErrorValue(error).message}`, {
+        cause: error,
+      });
     });
   let opened = await open(settings);
   if (opened.provider !== 'cpu') {
     const clip = probeClip(0);
     const cpu = await open({ ...settings, providers: ['cpu'] });
-    const difference = relativeDifference(await runSession(opened.session, encoder, clip), await runSession(cpu.session, encoder, clip));
+    const difference = relativeDifference(
+      await runSession(opened.session, encoder, clip),
+      await runSession(cpu.session, encoder, clip),
+    );
     if (difference <= trustedDifference) await cpu.session.release();
     else {
       await opened.session.release();
-      opened = { ...cpu, fallbacks: [...opened.fallbacks, `${opened.provider} differs from cpu by ${difference.toExponential(1)} on a test clip, so cpu is used.`] };
+      opened = {
+        ...cpu,
+        fallbacks: [
+          ...opened.fallbacks,
+          `${opened.provider} differs from cpu by ${difference.toExponential(1)} on a test clip, so cpu is used.`,
+        ],
+      };
     }
   }
   const { session, provider, fallbacks } = opened;

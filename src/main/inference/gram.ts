@@ -45,7 +45,10 @@ function valueInfo(name: string, dims: (string | number)[]) {
     }),
   );
   const tensorType = create(TypeProto_TensorSchema, { elemType: double, shape: create(TensorShapeProtoSchema, { dim }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } }) });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } }),
+  });
 }
 
 /** A graph of one Gemm per upper block: g_ij = x_i' x_j. */
@@ -58,14 +61,20 @@ function gramGraph(bounds: number[]): Uint8Array {
   for (let i = 0; i < count; i++) {
     for (let j = i; j < count; j++) {
       const transpose = create(AttributeProtoSchema, { name: 'transA', type: AttributeProto_AttributeType.INT, i: 1n });
-      nodes.push(create(NodeProtoSchema, { opType: 'Gemm', input: [`x${i}`, `x${j}`], output: [`g${i}_${j}`], attribute: [transpose] }));
+      nodes.push(
+        create(NodeProtoSchema, { opType: 'Gemm', input: [`x${i}`, `x${j}`], output: [`g${i}_${j}`], attribute: [transpose] }),
+      );
       outputs.push(valueInfo(`g${i}_${j}`, [size(i), size(j)]));
     }
   }
   const graph = create(GraphProtoSchema, { name: 'gram', node: nodes, input: inputs, output: outputs });
   return toBinary(
     ModelProtoSchema,
-    create(ModelProtoSchema, { irVersion: 8n, opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })], graph }),
+    create(ModelProtoSchema, {
+      irVersion: 8n,
+      opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })],
+      graph,
+    }),
   );
 }
 

@@ -22,7 +22,10 @@ export interface WaveformRule {
 }
 
 /** The rule that a model's preprocessing asks for. */
-export function waveformRule({ preprocessing, frontEnd }: Pick<EncoderModel, 'preprocessing' | 'frontEnd'>, maxSeconds: number): WaveformRule {
+export function waveformRule(
+  { preprocessing, frontEnd }: Pick<EncoderModel, 'preprocessing' | 'frontEnd'>,
+  maxSeconds: number,
+): WaveformRule {
   return {
     normalize: preprocessing.doNormalize,
     rate: preprocessing.samplingRate,
@@ -123,7 +126,17 @@ export function inferenceHandlers() {
     },
 
     /** Begins a group of utterances: from nothing, with the shifts of an earlier group's file, or from a saved state of the same group. */
-    async beginStatistics({ plan, threads, from, shiftsFrom }: { plan: StatisticsPlan; threads: number; from?: string; shiftsFrom?: string }): Promise<void> {
+    async beginStatistics({
+      plan,
+      threads,
+      from,
+      shiftsFrom,
+    }: {
+      plan: StatisticsPlan;
+      threads: number;
+      from?: string;
+      shiftsFrom?: string;
+    }): Promise<void> {
       if (kernel?.width !== plan.width) {
         await kernel?.close();
         kernel = await openGramKernel(plan.width, threads);

@@ -37,7 +37,9 @@ function hasCudaLibrary(): boolean {
 /** On Linux a GPU shows as a device file; elsewhere only trying tells. */
 function showsGpu(): boolean {
   if (process.platform !== 'linux') return true;
-  return existsSync('/dev/nvidia0') || (existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('render')));
+  return (
+    existsSync('/dev/nvidia0') || (existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('render')))
+  );
 }
 
 /**
@@ -46,8 +48,10 @@ function showsGpu(): boolean {
  */
 export function absence(provider: Provider): string | undefined {
   if (provider === 'cpu') return undefined;
-  if (!listSupportedBackends().some(({ name }) => name === provider)) return `${provider} is not part of onnxruntime on this system.`;
-  if (provider === 'cuda' && !hasCudaLibrary()) return "cuda's library is not installed (onnxruntime-node brings it by its install script).";
+  if (!listSupportedBackends().some(({ name }) => name === provider))
+    return `${provider} is not part of onnxruntime on this system.`;
+  if (provider === 'cuda' && !hasCudaLibrary())
+    return "cuda's library is not installed (onnxruntime-node brings it by its install script).";
   if (provider === 'webgpu' && !showsGpu()) return 'webgpu finds no GPU on this machine.';
   return undefined;
 }

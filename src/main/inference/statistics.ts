@@ -52,7 +52,15 @@ export function stratumHolds(stratum: number, column: number): boolean {
 const blockRows: Record<Unit, number> = { frame: 1024, utterance: 128 };
 
 /** Copies `rows` rows of features, less the shift, into the column blocks. */
-function appendRows(x: RowBlocks, bounds: number[], features: ArrayLike<number>, from: number, rows: number, width: number, shift: Float64Array): void {
+function appendRows(
+  x: RowBlocks,
+  bounds: number[],
+  features: ArrayLike<number>,
+  from: number,
+  rows: number,
+  width: number,
+  shift: Float64Array,
+): void {
   x.blocks.forEach((block, b) => {
     const first = bounds[b];
     const size = bounds[b + 1] - first;
@@ -109,7 +117,10 @@ export class StreamingStatistics {
 
   private createAccumulator(layer: number, shift: Float64Array): Accumulator {
     const { width, units, columns } = this.plan;
-    const createUnit = (): UnitStatistics => ({ strata: new Map(), targets: columns.map(({ k }) => createTargetMoments(k, width)) });
+    const createUnit = (): UnitStatistics => ({
+      strata: new Map(),
+      targets: columns.map(({ k }) => createTargetMoments(k, width)),
+    });
     return {
       statistics: { layer, units: new Map(units.map((unit) => [unit, createUnit()])) },
       shift,
@@ -130,7 +141,9 @@ export class StreamingStatistics {
   async addFrames(layers: Float32Array[], frames: number): Promise<void> {
     if (frames === 0 || this.mask === 0) return;
     const { width } = this.plan;
-    this.layers ??= layers.map((features, i) => this.createAccumulator(this.plan.layers[i], columnMeans(features, frames, width)));
+    this.layers ??= layers.map((features, i) =>
+      this.createAccumulator(this.plan.layers[i], columnMeans(features, frames, width)),
+    );
     for (const [i, accumulator] of this.layers.entries()) {
       sumRows(accumulator.utteranceSum, layers[i], frames, width, accumulator.shift);
       if (accumulator.statistics.units.has('frame')) await this.push(accumulator, 'frame', layers[i], frames, accumulator.shift);
@@ -180,7 +193,13 @@ export class StreamingStatistics {
     return features;
   }
 
-  private async push(accumulator: Accumulator, unit: Unit, features: ArrayLike<number>, rows: number, shift: Float64Array): Promise<void> {
+  private async push(
+    accumulator: Accumulator,
+    unit: Unit,
+    features: ArrayLike<number>,
+    rows: number,
+    shift: Float64Array,
+  ): Promise<void> {
     const key = `${unit} ${this.mask}`;
     let waiting = accumulator.waiting.get(key);
     if (!waiting) {
@@ -189,7 +208,7 @@ export class StreamingStatistics {
       accumulator.waiting.set(key, waiting);
     }
     const { x, into } = waiting;
-    for (let from = 0; from < rows; ) {
+    for (let from = 0; from < rows;) {
       const count = Math.min(rows - from, x.capacity - x.rows);
       appendRows(x, this.kernel.bounds, features, from, count, this.plan.width, shift);
       from += count;

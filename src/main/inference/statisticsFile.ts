@@ -42,7 +42,8 @@ export async function writeStatistics(path: string, plan: StatisticsPlan, layers
   const file = await createAtomicFile(path);
   try {
     await file.write(header, 0);
-    for (const { name, data } of tensors) await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offsets.get(name)!);
+    for (const { name, data } of tensors)
+      await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offsets.get(name)!);
     await file.commit();
   } finally {
     await file.discard();

@@ -30,7 +30,8 @@ export interface Agreement {
 async function readColumn(path: string, column: string, { on, where }: CorrelateRequest): Promise<Map<string, number>> {
   const { columns, rows } = await readManifest(path);
   for (const wanted of [...on, column]) {
-    if (!columns.includes(wanted)) throw new ForetuneError('not-found', `${path} has no column "${wanted}"; it has ${columns.join(', ')}.`);
+    if (!columns.includes(wanted))
+      throw new ForetuneError('not-found', `${path} has no column "${wanted}"; it has ${columns.join(', ')}.`);
   }
   const filters = where.filter((filter) => columns.includes(filter.column));
   const values = new Map<string, number>();
@@ -39,9 +40,13 @@ async function readColumn(path: string, column: string, { on, where }: Correlate
     const key = on.map((name) => cells[name]).join(', ');
     const text = cells[column].trim();
     const value = Number(text);
-    if (text === '' || !Number.isFinite(value)) throw new ForetuneError('invalid-data', `${path}, row ${row}: "${text}" in column "${column}" is no number.`);
+    if (text === '' || !Number.isFinite(value))
+      throw new ForetuneError('invalid-data', `${path}, row ${row}: "${text}" in column "${column}" is no number.`);
     if (values.has(key)) {
-      throw new ForetuneError('invalid-data', `${path}, row ${row}: "${key}" occurs a second time; add columns to --on, or choose rows with --where column=value.`);
+      throw new ForetuneError(
+        'invalid-data',
+        `${path}, row ${row}: "${key}" occurs a second time; add columns to --on, or choose rows with --where column=value.`,
+      );
     }
     values.set(key, value);
   }
@@ -52,13 +57,17 @@ async function readColumn(path: string, column: string, { on, where }: Correlate
 export async function correlateFiles(request: CorrelateRequest): Promise<Agreement> {
   for (const { column } of request.where) {
     const tables = await Promise.all([request.scores, request.truth].map(async (path) => (await readManifest(path)).columns));
-    if (!tables.some((columns) => columns.includes(column))) throw new ForetuneError('not-found', `Neither table has the column "${column}" to choose rows by.`);
+    if (!tables.some((columns) => columns.includes(column)))
+      throw new ForetuneError('not-found', `Neither table has the column "${column}" to choose rows by.`);
   }
   const scores = await readColumn(request.scores, request.score, request);
   const truth = await readColumn(request.truth, request.truthColumn, request);
   const keys = [...scores.keys()].filter((key) => truth.has(key));
   if (keys.length < 3) {
-    throw new ForetuneError('invalid-data', `${request.scores} and ${request.truth} have ${keys.length} values of "${request.on.join(', ')}" in common; a correlation needs at least 3.`);
+    throw new ForetuneError(
+      'invalid-data',
+      `${request.scores} and ${request.truth} have ${keys.length} values of "${request.on.join(', ')}" in common; a correlation needs at least 3.`,
+    );
   }
   const x = keys.map((key) => scores.get(key)!);
   const y = keys.map((key) => truth.get(key)!);
@@ -71,6 +80,9 @@ export async function correlateFiles(request: CorrelateRequest): Promise<Agreeme
     kendall: tau.value,
     kendall_p: tau.p,
     weighted_tau: weightedKendall(x, y),
-    unmatched: { scores: [...scores.keys()].filter((key) => !truth.has(key)), truth: [...truth.keys()].filter((key) => !scores.has(key)) },
+    unmatched: {
+      scores: [...scores.keys()].filter((key) => !truth.has(key)),
+      truth: [...truth.keys()].filter((key) => !scores.has(key)),
+    },
   };
 }

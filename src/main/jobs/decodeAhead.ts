@@ -4,7 +4,9 @@ import { toErrorValue } from '#shared/errors.ts';
 
 import { type Engine } from './engine.ts';
 
-export type Decoded = { utterance: number } & ({ audio: DecodedAudio; problem?: undefined } | { audio?: undefined; problem: string });
+export type Decoded = { utterance: number } & (
+  { audio: DecodedAudio; problem?: undefined } | { audio?: undefined; problem: string }
+);
 
 /** Files decoded before they are asked for, so that the encoder never waits for audio. */
 const lookAhead = 4;

@@ -14,7 +14,10 @@ export interface Engine {
   cacheDir: string;
   inference(): InferenceThread;
   /** Runs a task of workers/compute.ts in the pool. */
-  compute<K extends keyof ComputeTasks>(name: K, input: Parameters<ComputeTasks[K]>[0]): Promise<Awaited<ReturnType<ComputeTasks[K]>>>;
+  compute<K extends keyof ComputeTasks>(
+    name: K,
+    input: Parameters<ComputeTasks[K]>[0],
+  ): Promise<Awaited<ReturnType<ComputeTasks[K]>>>;
   /** Waits for the chunk being worked on and ends all threads. */
   close(): Promise<void>;
 }
@@ -41,7 +44,12 @@ export function createEngine(options: { cacheDir?: string } = {}): Engine {
     cacheDir,
     inference: () => (inference ??= startInferenceThread()),
     compute(name, input) {
-      pool ??= new Piscina({ filename: workerUrl('compute').href, minThreads: 1, maxThreads: Math.max(2, Math.min(4, availableParallelism())), idleTimeout: 10_000 });
+      pool ??= new Piscina({
+        filename: workerUrl('compute').href,
+        minThreads: 1,
+        maxThreads: Math.max(2, Math.min(4, availableParallelism())),
+        idleTimeout: 10_000,
+      });
       return pool.run(input, { name }) as Promise<Awaited<ReturnType<ComputeTasks[typeof name]>>>;
     },
     async close() {

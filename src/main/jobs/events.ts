@@ -21,7 +21,7 @@ export class EventLog {
   }
 
   add(report: JobReport): void {
-    const event = { ...report, seq: ++this.seq, job: this.job } as JobEvent;
+    const event = { ...report, seq: ++this.seq, job: this.job };
     if (event.type === 'progress' && this.kept.at(-1)?.type === 'progress') this.kept.pop();
     this.kept.push(event);
     this.notify();

@@ -6,13 +6,12 @@ import { writeNpy } from '#main/formats/npy.ts';
 import { sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type MachineSettings, mappingSchema } from '#shared/experiment.ts';
-import type * as z from 'zod';
+import { type MachineSettings, type ModelChoice } from '#shared/experiment.ts';
 
 import { type Engine } from './engine.ts';
 
 export interface ExtractRequest {
-  model: { path: string; mapping?: z.infer<typeof mappingSchema> };
+  model: ModelChoice;
   audio: string[];
   layers: 'all' | number[];
   out: string;
@@ -40,7 +39,10 @@ function folderNames(audio: readonly string[]): string[] {
     const stem = basename(path, extname(path));
     const other = seen.get(stem);
     if (other !== undefined) {
-      throw new ForetuneError('mismatch', `${other} and ${path} would both be written to the folder "${stem}"; extract them in separate calls with different --out folders.`);
+      throw new ForetuneError(
+        'mismatch',
+        `${other} and ${path} would both be written to the folder "${stem}"; extract them in separate calls with different --out folders.`,
+      );
     }
     seen.set(stem, path);
     return stem;
@@ -48,12 +50,17 @@ function folderNames(audio: readonly string[]): string[] {
 }
 
 /** Writes the hidden states of each file to `<out>/<stem>/layer_00.npy` and so on. Each array is written whole or not at all. */
-export async function* extractFeatures(engine: Engine, request: ExtractRequest, signal?: AbortSignal): AsyncGenerator<ExtractedFile> {
+export async function* extractFeatures(
+  engine: Engine,
+  request: ExtractRequest,
+  signal?: AbortSignal,
+): AsyncGenerator<ExtractedFile> {
   const names = folderNames(request.audio);
   const model = await openModel(request.model.path, { mapping: request.model.mapping });
   const layers = request.layers === 'all' ? undefined : request.layers;
   const beyond = layers?.find((layer) => layer >= model.layers);
-  if (beyond !== undefined) throw new ForetuneError('not-found', `${model.name} has layers 0 to ${model.layers - 1}; layer ${beyond} does not exist.`);
+  if (beyond !== undefined)
+    throw new ForetuneError('not-found', `${model.name} has layers 0 to ${model.layers - 1}; layer ${beyond} does not exist.`);
   const thread = engine.inference();
   const built = await buildEncoder(model, {
     cacheDir: join(engine.cacheDir, 'graphs'),
@@ -61,19 +68,39 @@ export async function* extractFeatures(engine: Engine, request: ExtractRequest, 
     layers,
   });
   try {
-    const opened = await thread.call('open', { encoder: sessionOf(built), settings: settingsFor(model, request.machine), rule: waveformRule(model, request.maxSeconds) });
+    const opened = await thread.call('open', {
+      encoder: sessionOf(built),
+      settings: settingsFor(model, request.machine),
+      rule: waveformRule(model, request.maxSeconds),
+    });
     for (const [i, path] of request.audio.entries()) {
       signal?.throwIfAborted();
       const { samples, rate } = await loadAudio(path, { rate: model.preprocessing.samplingRate });
       const seconds = samples.length / rate;
-      const features = await thread.call('features', { samples }, [samples.buffer as ArrayBuffer]);
-      if (features.frames === 0) throw new ForetuneError('invalid-data', `${path} is too short for one frame of ${model.name}: it lasts ${seconds.toFixed(4)} s.`);
+      const features = await thread.call('features', { samples }, [samples.buffer]);
+      if (features.frames === 0)
+        throw new ForetuneError(
+          'invalid-data',
+          `${path} is too short for one frame of ${model.name}: it lasts ${seconds.toFixed(4)} s.`,
+        );
       const folder = join(request.out, names[i]);
       await mkdir(folder, { recursive: true });
       for (const [index, layer] of opened.layers.entries()) {
-        await writeNpy(join(folder, `layer_${String(layer).padStart(2, '0')}.npy`), [features.frames, features.width], features.layers[index]);
+        await writeNpy(
+          join(folder, `layer_${String(layer).padStart(2, '0')}.npy`),
+          [features.frames, features.width],
+          features.layers[index],
+        );
       }
-      yield { audio: path, folder, frames: features.frames, width: features.width, seconds, layers: opened.layers, provider: opened.provider };
+      yield {
+        audio: path,
+        folder,
+        frames: features.frames,
+        width: features.width,
+        seconds,
+        layers: opened.layers,
+        provider: opened.provider,
+      };
     }
   } finally {
     await thread.call('close', undefined);

@@ -27,7 +27,10 @@ interface Matrix {
 function matrix(path: string, { shape, data, dtype }: NpyArray): Matrix {
   if (Array.isArray(data)) throw new ForetuneError('invalid-data', `${path} holds strings (${dtype}); numbers are needed here.`);
   if (shape.length < 1 || shape.length > 2) {
-    throw new ForetuneError('invalid-data', `${path} has shape [${shape.join(', ')}]; expected [rows, columns]. Frames of several files must be stacked first.`);
+    throw new ForetuneError(
+      'invalid-data',
+      `${path} has shape [${shape.join(', ')}]; expected [rows, columns]. Frames of several files must be stacked first.`,
+    );
   }
   return { data: Float64Array.from(data), rows: shape[0], columns: shape[1] ?? 1 };
 }
@@ -41,13 +44,17 @@ function labelVector(path: string, { shape, data }: NpyArray): (number | string)
   const labels: (number | string)[] = [...data];
   const fraction = labels.findIndex((label) => typeof label === 'number' && !Number.isInteger(label));
   if (fraction >= 0) {
-    throw new ForetuneError('invalid-data', `${path} has ${labels[fraction]} at row ${fraction}, which is no class; give numbers to predict with --targets.`);
+    throw new ForetuneError(
+      'invalid-data',
+      `${path} has ${labels[fraction]} at row ${fraction}, which is no class; give numbers to predict with --targets.`,
+    );
   }
   return labels;
 }
 
 function sameRows(path: string, rows: number, features: string, n: number): void {
-  if (rows !== n) throw new ForetuneError('mismatch', `${path} has ${rows} rows but ${features} has ${n}; each sample needs one of both.`);
+  if (rows !== n)
+    throw new ForetuneError('mismatch', `${path} has ${rows} rows but ${features} has ${n}; each sample needs one of both.`);
 }
 
 /** Scores of features that lie in NumPy files, by name. */

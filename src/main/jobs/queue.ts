@@ -41,21 +41,39 @@ export class JobQueue {
   async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob> {
     const prepared = await prepareScoring(spec);
     const experimentId =
-      this.project.findExperiment(prepared.hash)?.id ?? this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: prepared.hash });
+      this.project.findExperiment(prepared.hash)?.id ??
+      this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: prepared.hash });
     const earlier = this.project.jobs().findLast((job) => job.experimentId === experimentId);
     const id = earlier?.id ?? this.project.createJob({ kind: 'score', experimentId, spec });
     return this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
       for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
       if (earlier?.state === 'done') {
-        events.add({ type: 'log', level: 'info', message: 'These models and data were scored with these settings before; the saved numbers stand.' });
+        events.add({
+          type: 'log',
+          level: 'info',
+          message: 'These models and data were scored with these settings before; the saved numbers stand.',
+        });
         return;
       }
       if (earlier) events.add({ type: 'log', level: 'info', message: 'Taking up the unfinished run with these settings.' });
-      await runScoring(prepared, { engine: this.engine, project: this.project, experimentId, jobId: id, machine, signal, report: (report) => events.add(report) });
+      await runScoring(prepared, {
+        engine: this.engine,
+        project: this.project,
+        experimentId,
+        jobId: id,
+        machine,
+        signal,
+        report: (report) => events.add(report),
+      });
     });
   }
 
-  private start(id: number, experimentId: number, state: JobState, work: (events: EventLog, signal: AbortSignal) => Promise<void>): RunningJob {
+  private start(
+    id: number,
+    experimentId: number,
+    state: JobState,
+    work: (events: EventLog, signal: AbortSignal) => Promise<void>,
+  ): RunningJob {
     const events = new EventLog(id);
     const abort = new AbortController();
     const enter = (next: JobState, details: { error?: ErrorValue } = {}): void => {
@@ -90,7 +108,13 @@ export class JobQueue {
       experimentId,
       events,
       finished,
-      cancel: () => abort.abort(new ForetuneError('cancelled', 'The run was cancelled; what it had committed is kept, and running it again goes on from there.')),
+      cancel: () =>
+        abort.abort(
+          new ForetuneError(
+            'cancelled',
+            'The run was cancelled; what it had committed is kept, and running it again goes on from there.',
+          ),
+        ),
     };
     this.jobs.set(id, job);
     return job;

@@ -2,7 +2,14 @@ import { stratumHolds, type UnitStatistics } from '#main/inference/statistics.ts
 import { readStatistics } from '#main/inference/statisticsFile.ts';
 import { jackknifeInterval } from '#main/scoring/jackknife.ts';
 import { type MomentsMetric, type Score } from '#main/scoring/metric.ts';
-import { addMoments, createFeatureMoments, createTargetMoments, type FeatureMoments, subtractMoments, type TargetMoments } from '#main/scoring/moments.ts';
+import {
+  addMoments,
+  createFeatureMoments,
+  createTargetMoments,
+  type FeatureMoments,
+  subtractMoments,
+  type TargetMoments,
+} from '#main/scoring/moments.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type Unit } from '#shared/score.ts';
@@ -89,7 +96,10 @@ export async function scoreLayer(task: ScoreLayerTask): Promise<LayerScore[]> {
     for (const columns of columnsByCover(groups, task.columns.length)) {
       const parts = groups.map((group) => momentsOf(group, columns)).filter((part) => part !== undefined);
       if (parts.length === 0) {
-        throw new ForetuneError('invalid-data', `No utterance with a label in column "${task.columns[columns[0]].name}" gave a frame, so there is nothing to score.`);
+        throw new ForetuneError(
+          'invalid-data',
+          `No utterance with a label in column "${task.columns[columns[0]].name}" gave a frame, so there is nothing to score.`,
+        );
       }
       const total = sum(parts);
       const leftOut = parts.length > 1 ? parts.map((part) => without(total, part)) : [];
@@ -103,7 +113,17 @@ export async function scoreLayer(task: ScoreLayerTask): Promise<LayerScore[]> {
             partial.map((values) => values?.[i].value),
             parts.map(({ features }) => features.n),
           );
-          scores.push({ column, unit, metric: method.id, value, ...interval, n: total.features.n, d: total.features.d, targets: occurring(total.targets[i]), notes });
+          scores.push({
+            column,
+            unit,
+            metric: method.id,
+            value,
+            ...interval,
+            n: total.features.n,
+            d: total.features.d,
+            targets: occurring(total.targets[i]),
+            notes,
+          });
         });
       }
     }
@@ -130,7 +150,11 @@ function scoreColumnsOrNothing(method: MomentsMetric, moments: Moments, centre: 
   }
 }
 
-function intervalOf(value: number, replicates: (number | undefined)[], sizes: number[]): Pick<LayerScore, 'low' | 'high' | 'replicates'> {
+function intervalOf(
+  value: number,
+  replicates: (number | undefined)[],
+  sizes: number[],
+): Pick<LayerScore, 'low' | 'high' | 'replicates'> {
   const known = replicates.filter((replicate) => replicate !== undefined);
   if (known.length < 2 || known.length < replicates.length) return { low: null, high: null, replicates: null };
   const { low, high } = jackknifeInterval(value, known, sizes);

@@ -46,7 +46,10 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   for (const id of settings.metrics) {
     const { needs, name } = metric(id);
     if (needs !== 'moments') {
-      throw new ForetuneError('unsupported', `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`);
+      throw new ForetuneError(
+        'unsupported',
+        `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`,
+      );
     }
   }
   const models: EncoderModel[] = [];
@@ -58,7 +61,13 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   const labels = settings.labels.map((name) => labelColumn(dataset, name, { kind: settings.kind }));
   const columns: ScoredColumn[] = labels.map((column) => ({ ...column, control: '' }));
   if (settings.controls.includes('shuffled-labels')) {
-    columns.push(...labels.map((column): ScoredColumn => ({ ...shuffledLabels(column, settings.seed), name: column.name, control: 'shuffled-labels' })));
+    columns.push(
+      ...labels.map((column): ScoredColumn => ({
+        ...shuffledLabels(column, settings.seed),
+        name: column.name,
+        control: 'shuffled-labels',
+      })),
+    );
   }
 
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
@@ -81,14 +90,19 @@ function refuseTwins(models: EncoderModel[]): void {
   const seen = new Map<string, string>();
   for (const { name, path } of models) {
     const other = seen.get(name);
-    if (other !== undefined) throw new ForetuneError('mismatch', `Two models are called "${name}" (${other} and ${path}); rename one folder, since results name models by it.`);
+    if (other !== undefined)
+      throw new ForetuneError(
+        'mismatch',
+        `Two models are called "${name}" (${other} and ${path}); rename one folder, since results name models by it.`,
+      );
     seen.set(name, path);
   }
 }
 
 function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: ScoringSettings): void {
   const beyond = wanted === 'all' ? undefined : wanted.find((layer) => layer >= layers);
-  if (beyond !== undefined) throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
+  if (beyond !== undefined)
+    throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
 function hashOf({ settings, data, models: choices }: ScoringSpec, models: EncoderModel[], dataset: Dataset): string {
@@ -152,7 +166,16 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
 function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
-  project.upsertDataset({ name, path, audioColumn, fingerprint, utterances: utterances.length, hours, problems, audio: utterances.map((utterance) => utterance.path) });
+  project.upsertDataset({
+    name,
+    path,
+    audioColumn,
+    fingerprint,
+    utterances: utterances.length,
+    hours,
+    problems,
+    audio: utterances.map((utterance) => utterance.path),
+  });
 }
 
 interface Pass {
@@ -175,10 +198,19 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
     layers: settings.layers === 'all' ? undefined : settings.layers,
   });
   try {
-    const opened = await thread.call('open', { encoder: sessionOf(built), settings: settingsFor(model, run.machine), rule: waveformRule(model, settings.maxSeconds) });
+    const opened = await thread.call('open', {
+      encoder: sessionOf(built),
+      settings: settingsFor(model, run.machine),
+      rule: waveformRule(model, settings.maxSeconds),
+    });
     if (weights === 'own') {
-      if (model === prepared.models[0]) for (const message of opened.fallbacks) run.report({ type: 'log', level: 'info', message });
-      run.report({ type: 'log', level: 'info', message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.` });
+      if (model === prepared.models[0])
+        for (const message of opened.fallbacks) run.report({ type: 'log', level: 'info', message });
+      run.report({
+        type: 'log',
+        level: 'info',
+        message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.`,
+      });
     }
     const units = await collectStatistics(prepared, run, pass, opened);
     await scorePass(prepared, run, pass, opened, units);
@@ -196,7 +228,12 @@ function committedGroup(project: Project, jobId: number, unitKey: string): Group
 }
 
 /** The pass over the audio, group after group, committing as it goes. */
-async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pass: Pass, opened: OpenReply): Promise<GroupUnit[]> {
+async function collectStatistics(
+  prepared: PreparedScoring,
+  run: ScoringRun,
+  pass: Pass,
+  opened: OpenReply,
+): Promise<GroupUnit[]> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
   const thread = run.engine.inference();
@@ -205,7 +242,11 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
     layers: opened.layers,
     width: opened.width,
     units: settings.units,
-    columns: columns.map(({ name, kind, classes }): TargetColumn => ({ name, kind, k: kind === 'classification' ? classes.length : 1 })),
+    columns: columns.map(({ name, kind, classes }): TargetColumn => ({
+      name,
+      kind,
+      k: kind === 'classification' ? classes.length : 1,
+    })),
   };
   const units: GroupUnit[] = [];
   for (const [g, group] of prepared.groups.entries()) {
@@ -217,10 +258,17 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
       continue;
     }
     const shiftsFrom = units.find(({ file }) => file !== null)?.file ?? undefined;
-    await thread.call('beginStatistics', { plan, threads: settingsFor(pass.model, run.machine).threads, from: unit.file ?? undefined, shiftsFrom });
+    await thread.call('beginStatistics', {
+      plan,
+      threads: settingsFor(pass.model, run.machine).threads,
+      from: unit.file ?? undefined,
+      shiftsFrom,
+    });
     let sinceCommit = 0;
     const commit = async (next: number, frames: boolean): Promise<void> => {
-      const file = frames ? join(pass.folder, `${pass.weights}-${pass.model.fingerprint.slice(0, 16)}-g${g}-u${next}.safetensors`) : null;
+      const file = frames
+        ? join(pass.folder, `${pass.weights}-${pass.model.fingerprint.slice(0, 16)}-g${g}-u${next}.safetensors`)
+        : null;
       if (file) await thread.call('saveStatistics', { path: file });
       const before = unit.file;
       unit = { ...unit, next, done: next === group.length, file };
@@ -231,7 +279,13 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
     let anyFrames = unit.file !== null;
     const rest = group.slice(unit.next);
     let position = unit.next;
-    for await (const { utterance, audio, problem } of decodeAhead(run.engine, prepared.dataset, rest, pass.model.preprocessing.samplingRate, pass.kept)) {
+    for await (const { utterance, audio, problem } of decodeAhead(
+      run.engine,
+      prepared.dataset,
+      rest,
+      pass.model.preprocessing.samplingRate,
+      pass.kept,
+    )) {
       signal.throwIfAborted();
       position++;
       if (audio) {
@@ -239,7 +293,11 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
         const { seconds } = audio;
         try {
           const { frames } = await thread.call('addUtterance', { samples: audio.samples, values });
-          if (frames === 0) unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
+          if (frames === 0)
+            unit.skipped.push({
+              file: prepared.dataset.utterances[utterance].path,
+              message: `is too short for one frame (${seconds.toFixed(4)} s).`,
+            });
           else anyFrames = true;
         } catch (error) {
           const { code, message } = toErrorValue(error);
@@ -260,9 +318,13 @@ async function collectStatistics(prepared: PreparedScoring, run: ScoringRun, pas
   }
   if (pass.weights === 'own') {
     const skipped = units.flatMap((unit) => unit.skipped);
-    for (const { file, message } of skipped) run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
+    for (const { file, message } of skipped)
+      run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
     if (units.every(({ file }) => file === null)) {
-      throw new ForetuneError('invalid-data', `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`);
+      throw new ForetuneError(
+        'invalid-data',
+        `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`,
+      );
     }
   }
   return units;
@@ -274,7 +336,13 @@ function columnsOf({ columns }: PreparedScoring, { weights }: Pass): ScoredColum
 }
 
 /** Scores all layers in the pool and saves them, with the recipe, in one transaction. */
-async function scorePass(prepared: PreparedScoring, run: ScoringRun, pass: Pass, opened: OpenReply, units: GroupUnit[]): Promise<void> {
+async function scorePass(
+  prepared: PreparedScoring,
+  run: ScoringRun,
+  pass: Pass,
+  opened: OpenReply,
+  units: GroupUnit[],
+): Promise<void> {
   const { settings } = prepared.spec;
   const columns = columnsOf(prepared, pass);
   const groupFiles = units.map(({ file }) => file).filter((file) => file !== null);
@@ -285,7 +353,9 @@ async function scorePass(prepared: PreparedScoring, run: ScoringRun, pass: Pass,
     metrics: settings.metrics,
     centre: settings.centre,
   };
-  const perLayer = await Promise.all(opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })));
+  const perLayer = await Promise.all(
+    opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })),
+  );
   run.signal.throwIfAborted();
   const { source: _source, ...card } = pass.model;
   const modelId = run.project.upsertModel(card);
@@ -319,10 +389,24 @@ async function scorePass(prepared: PreparedScoring, run: ScoringRun, pass: Pass,
 }
 
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf({ spec, dataset, columns }: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: OpenReply, units: GroupUnit[]) {
+function recipeOf(
+  { spec, dataset, columns }: PreparedScoring,
+  run: ScoringRun,
+  { model, weights }: Pass,
+  opened: OpenReply,
+  units: GroupUnit[],
+) {
   return {
     ...versions,
-    model: { name: model.name, path: model.path, family: model.family, fingerprint: model.fingerprint, dtype: model.dtype, preprocessing: model.preprocessing, notes: model.notes },
+    model: {
+      name: model.name,
+      path: model.path,
+      family: model.family,
+      fingerprint: model.fingerprint,
+      dtype: model.dtype,
+      preprocessing: model.preprocessing,
+      notes: model.notes,
+    },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },
     settings: spec.settings,

@@ -35,7 +35,8 @@ export function tridiagonalEigenvalues(diagonal: Float64Array, offDiagonal: Floa
 
 function largestRowSum(d: Float64Array, e: Float64Array): number {
   let largest = 0;
-  for (let i = 0; i < d.length; i++) largest = Math.max(largest, Math.abs(i > 0 ? e[i - 1] : 0) + Math.abs(d[i]) + Math.abs(e[i]));
+  for (let i = 0; i < d.length; i++)
+    largest = Math.max(largest, Math.abs(i > 0 ? e[i - 1] : 0) + Math.abs(d[i]) + Math.abs(e[i]));
   return largest;
 }
 

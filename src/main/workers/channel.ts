@@ -31,7 +31,8 @@ export function serve(port: MessagePort, handlers: Handlers): void {
         const handler = handlers[method];
         if (!handler) throw new ForetuneError('internal', `The worker has no handler called ${method}.`);
         const result = await handler(input);
-        if (result instanceof Transfer) port.postMessage({ id, ok: true, value: result.value as unknown } satisfies Reply, result.list);
+        if (result instanceof Transfer)
+          port.postMessage({ id, ok: true, value: result.value as unknown } satisfies Reply, result.list);
         else port.postMessage({ id, ok: true, value: result } satisfies Reply);
       } catch (error) {
         port.postMessage({ id, ok: false, error: toErrorValue(error) } satisfies Reply);
@@ -42,7 +43,11 @@ export function serve(port: MessagePort, handlers: Handlers): void {
 
 /** The calling end of a worker. */
 export interface Channel<H extends Handlers> {
-  call<K extends keyof H & string>(method: K, input: Parameters<H[K]>[0], transfer?: Transferable[]): Promise<Unwrapped<Awaited<ReturnType<H[K]>>>>;
+  call<K extends keyof H & string>(
+    method: K,
+    input: Parameters<H[K]>[0],
+    transfer?: Transferable[],
+  ): Promise<Unwrapped<Awaited<ReturnType<H[K]>>>>;
   /** Resolves when the thread has ended by itself. */
   readonly ended: Promise<void>;
 }

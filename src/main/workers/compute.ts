@@ -17,7 +17,7 @@ export async function decode(input: { path: string; rate: number; start?: number
   const { samples, resampling, downmix } = await loadAudio(input.path, input);
   const result: DecodedAudio = { samples, seconds: samples.length / input.rate, resampling, downmix };
   // `move` hands the buffer over instead of copying it; the caller receives what stands under `valueSymbol`.
-  return move({ [transferableSymbol]: [samples.buffer], [valueSymbol]: result } as never) as unknown as DecodedAudio;
+  return move({ [transferableSymbol]: [samples.buffer], [valueSymbol]: result }) as unknown as DecodedAudio;
 }
 
 /** All scores of one layer from the statistics of its groups. */

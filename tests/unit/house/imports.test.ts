@@ -9,7 +9,19 @@ const source = join(root, 'src');
 
 /** Rooms of src/main from the faces down; a room may import from its own level's listed friends and from lower levels. */
 const faces = ['desktop', 'server', 'cli'];
-const services = ['project', 'jobs', 'workers', 'models', 'inference', 'audio', 'tasks', 'reports', 'probing', 'speedup', 'weights'];
+const services = [
+  'project',
+  'jobs',
+  'workers',
+  'models',
+  'inference',
+  'audio',
+  'tasks',
+  'reports',
+  'probing',
+  'speedup',
+  'weights',
+];
 const pure = ['linalg', 'scoring', 'merging', 'formats', 'onnx', 'superb'];
 
 function level(room: string): number {
@@ -29,7 +41,9 @@ interface Import {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(file, 'utf8');
-  const found = [...text.matchAll(/^\s*(?:import|export)\s+(type\s+)?[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)];
+  const found = [
+    ...text.matchAll(/^\s*(?:import|export)\s+(type\s+)?[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\('([^']+)'\)/gm),
+  ];
   return found.map((match) => {
     const specifier = match[2] ?? match[3] ?? match[4];
     const target = specifier.startsWith('.')
@@ -55,13 +69,16 @@ describe('the direction of imports', () => {
   });
 
   it('shared knows zod and itself only', () => {
-    const wrong = imports.filter(({ file, target }) => file.startsWith('shared/') && !target.startsWith('shared/') && target !== 'zod');
+    const wrong = imports.filter(
+      ({ file, target }) => file.startsWith('shared/') && !target.startsWith('shared/') && target !== 'zod',
+    );
     expect(wrong.map(say)).toEqual([]);
   });
 
   it('renderer and preload know shared, and of main only types', () => {
     const wrong = imports.filter(
-      ({ file, target, typeOnly }) => /^(renderer|preload)\//.test(file) && (target.startsWith('main/') || target.startsWith('node:')) && !typeOnly,
+      ({ file, target, typeOnly }) =>
+        /^(renderer|preload)\//.test(file) && (target.startsWith('main/') || target.startsWith('node:')) && !typeOnly,
     );
     expect(wrong.map(say)).toEqual([]);
   });
@@ -75,10 +92,14 @@ describe('the direction of imports', () => {
   });
 
   it('keeps electron in its room, and SQLite, onnxruntime and threads out of the pure rooms', () => {
-    const electron = imports.filter(({ file, target }) => target === 'electron' && !file.startsWith('main/desktop/') && !file.startsWith('preload/'));
+    const electron = imports.filter(
+      ({ file, target }) => target === 'electron' && !file.startsWith('main/desktop/') && !file.startsWith('preload/'),
+    );
     expect(electron.map(say)).toEqual([]);
     const heavy = ['better-sqlite3', 'onnxruntime-node', 'piscina', 'node:worker_threads', 'node:child_process', 'node:http'];
-    const wrong = imports.filter(({ file, target }) => file.startsWith('main/') && pure.includes(room(file)) && heavy.includes(target));
+    const wrong = imports.filter(
+      ({ file, target }) => file.startsWith('main/') && pure.includes(room(file)) && heavy.includes(target),
+    );
     expect(wrong.map(say)).toEqual([]);
   });
 

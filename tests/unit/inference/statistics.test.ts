@@ -5,16 +5,33 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type GramKernel, openGramKernel } from '#main/inference/gram.ts';
-import { type StatisticsPlan, stratumHolds, stratumOf, StreamingStatistics, type TargetValue } from '#main/inference/statistics.ts';
+import {
+  type StatisticsPlan,
+  stratumHolds,
+  stratumOf,
+  StreamingStatistics,
+  type TargetValue,
+} from '#main/inference/statistics.ts';
 import { readStatistics, writeStatistics } from '#main/inference/statisticsFile.ts';
-import { addMoments, addRows, addTargets, createFeatureMoments, createTargetMoments, rawCross, rawGram } from '#main/scoring/moments.ts';
+import {
+  addMoments,
+  addRows,
+  addTargets,
+  createFeatureMoments,
+  createTargetMoments,
+  rawCross,
+  rawGram,
+} from '#main/scoring/moments.ts';
 
 const width = 11;
 const layerCount = 2;
 
 /** Smooth pseudo-features with a large mean, which float32 sums would not survive. */
 function features(utterance: number, frames: number, layer: number): Float32Array {
-  return Float32Array.from({ length: frames * width }, (_, i) => 50 + 10 * layer + Math.sin(0.37 * i + utterance * 1.7 + layer) + 0.1 * Math.cos(i * utterance));
+  return Float32Array.from(
+    { length: frames * width },
+    (_, i) => 50 + 10 * layer + Math.sin(0.37 * i + utterance * 1.7 + layer) + 0.1 * Math.cos(i * utterance),
+  );
 }
 
 const plan: StatisticsPlan = {
@@ -84,7 +101,13 @@ describe('streaming statistics', () => {
             const [samples, n] = unit === 'frame' ? [rows, frames] : [mean, 1];
             const y = new Array<number>(n).fill(value);
             addRows(expectedFeatures, samples, n);
-            addTargets(expectedTargets, kind === 'classification' ? { classes: y } : { values: y }, samples, n, expectedFeatures.shift);
+            addTargets(
+              expectedTargets,
+              kind === 'classification' ? { classes: y } : { values: y },
+              samples,
+              n,
+              expectedFeatures.shift,
+            );
           });
           const total = createFeatureMoments(width, [...strata.values()][0].shift);
           for (const [stratum, moments] of strata) if (stratumHolds(stratum, column)) addMoments(total, moments);
@@ -168,7 +191,8 @@ describe('the Gram kernel', () => {
       const rows = Float64Array.from({ length: 5 * size }, (_, i) => Math.sin(i * 0.7));
       x.blocks.forEach((block, b) => {
         const columns = wide.bounds[b + 1] - wide.bounds[b];
-        for (let r = 0; r < 5; r++) for (let c = 0; c < columns; c++) block[r * columns + c] = rows[r * size + wide.bounds[b] + c];
+        for (let r = 0; r < 5; r++)
+          for (let c = 0; c < columns; c++) block[r * columns + c] = rows[r * size + wide.bounds[b] + c];
       });
       x.rows = 5;
       const moments = createFeatureMoments(size);

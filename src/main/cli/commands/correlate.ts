@@ -23,7 +23,10 @@ export function correlateCommand() {
     .action(async ({ json, where: filters = [], ...options }) => {
       const { unmatched, ...agreement } = await withApi((api) => api.metrics.correlate({ ...options, where: filters }));
       for (const [table, keys] of Object.entries(unmatched)) {
-        if (keys.length > 0) log(`warning: ${keys.length} rows of the ${table} have no partner: ${keys.slice(0, 5).join('; ')}${keys.length > 5 ? '; ...' : ''}`);
+        if (keys.length > 0)
+          log(
+            `warning: ${keys.length} rows of the ${table} have no partner: ${keys.slice(0, 5).join('; ')}${keys.length > 5 ? '; ...' : ''}`,
+          );
       }
       if (json) printJson(agreement);
       else

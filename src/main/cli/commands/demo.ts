@@ -34,7 +34,8 @@ export function demoCommand() {
     .option('--json', 'print one JSON document', false)
     .action(async (options) => {
       const project = resolve(options.out);
-      if (!project.endsWith('.foretune')) throw new ForetuneError('usage', `A project file's name ends in .foretune; "${options.out}" does not.`);
+      if (!project.endsWith('.foretune'))
+        throw new ForetuneError('usage', `A project file's name ends in .foretune; "${options.out}" does not.`);
       const isNew = !existsSync(project);
       await withApi(async (api) => {
         const rows = await score(api, { project, name: 'Demo', spec: await demoSpec(), machine: machine(options) });

@@ -6,11 +6,18 @@ import { untilInterrupted, withApi } from '../run.ts';
 
 export function extractCommand() {
   return new Command('extract')
-    .description("Write a model's hidden states of audio files as NumPy arrays: OUT/<file stem>/layer_00.npy ..., float32 [frames, width].")
+    .description(
+      "Write a model's hidden states of audio files as NumPy arrays: OUT/<file stem>/layer_00.npy ..., float32 [frames, width].",
+    )
     .requiredOption('--model <path>', 'a Hugging Face model folder or an ONNX file')
     .requiredOption('--audio <files...>', 'audio files')
     .requiredOption('--out <dir>', 'folder to write to')
-    .option('--layers <layers>', 'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)', layers, 'all' as const)
+    .option(
+      '--layers <layers>',
+      'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)',
+      layers,
+      'all' as const,
+    )
     .option('--max-seconds <s>', 'cut longer files into even parts of at most this length', seconds, 30)
     .option('--random-weights <seed>', 'the control: the same architecture with random weights', integer)
     .option('--provider <names>', 'execution providers to try, best first', providers)

@@ -24,7 +24,12 @@ export interface ScoreRequest {
 /** Scores in a project and follows the job to its end; gives the rows of its experiment. */
 export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]> {
   const { project } = await api.projects.open({ path: request.project, mode: 'open-or-create', name: request.name });
-  const { job, experiment } = await api.jobs.score({ project, name: request.name, spec: scoringSpecSchema.parse(request.spec), machine: request.machine });
+  const { job, experiment } = await api.jobs.score({
+    project,
+    name: request.name,
+    spec: scoringSpecSchema.parse(request.spec),
+    machine: request.machine,
+  });
   const view = createProgressView();
   let failure: ForetuneError | undefined;
   await untilInterrupted(
@@ -33,7 +38,12 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
       for await (const event of await api.jobs.follow({ project, job })) {
         if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
         else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError('cancelled', request.project === ':memory:' ? 'cancelled; nothing was saved.' : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`);
+          failure = new ForetuneError(
+            'cancelled',
+            request.project === ':memory:'
+              ? 'cancelled; nothing was saved.'
+              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
+          );
         } else if (request.quiet) continue;
         else if (event.type === 'progress') view.show(event.progress);
         else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
@@ -82,7 +92,10 @@ export function scoreCommand() {
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
     .requiredOption('--label <column>', 'label column; give it once per label', collect)
     .addOption(
-      new Option('--unit <unit>', 'what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: frame)')
+      new Option(
+        '--unit <unit>',
+        'what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: frame)',
+      )
         .choices(unitSchema.options)
         .argParser((value: string, previous: Unit[] | undefined): Unit[] => {
           const unit = unitSchema.safeParse(value);
@@ -91,9 +104,22 @@ export function scoreCommand() {
         }),
     )
     .option('--metrics <names>', 'scores, separated by commas', metricList, ['logme'])
-    .option('--layers <layers>', 'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)', layers, 'all' as const)
-    .addOption(new Option('--kind <kind>', 'how labels are read').choices(['auto', 'classification', 'regression'] as const).default('auto' as const))
-    .addOption(new Option('--controls <which>', 'what to score beside the models: random weights, shuffled labels').choices(controls).default('all' as const))
+    .option(
+      '--layers <layers>',
+      'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)',
+      layers,
+      'all' as const,
+    )
+    .addOption(
+      new Option('--kind <kind>', 'how labels are read')
+        .choices(['auto', 'classification', 'regression'] as const)
+        .default('auto' as const),
+    )
+    .addOption(
+      new Option('--controls <which>', 'what to score beside the models: random weights, shuffled labels')
+        .choices(controls)
+        .default('all' as const),
+    )
     .option('--centre', 'subtract the feature mean first (LogME has no intercept)', false)
     .option('--seed <n>', 'seed of groups, samples and controls', integer, 0)
     .option('--groups <n>', 'groups of utterances for the 95 % interval', count, 10)
@@ -113,7 +139,10 @@ export function scoreCommand() {
     .option('--json', 'print one JSON document', false)
     .action(async (options) => {
       const given = options.input ?? options.taps ?? options.samplingRate ?? options.normalize;
-      const mapping = given === undefined ? undefined : { input: options.input, layers: options.taps, samplingRate: options.samplingRate, doNormalize: options.normalize };
+      const mapping =
+        given === undefined
+          ? undefined
+          : { input: options.input, layers: options.taps, samplingRate: options.samplingRate, doNormalize: options.normalize };
       const spec: ScoringSpecInput = {
         models: options.model.map((path) => ({ path, mapping: path.endsWith('.onnx') ? mapping : undefined })),
         data: { path: options.data, audioColumn: options.audioColumn, root: options.audioRoot },
@@ -123,7 +152,12 @@ export function scoreCommand() {
           metrics: options.metrics,
           layers: options.layers,
           kind: options.kind,
-          controls: options.controls === 'all' ? ['random-weights', 'shuffled-labels'] : options.controls === 'none' ? [] : [options.controls],
+          controls:
+            options.controls === 'all'
+              ? ['random-weights', 'shuffled-labels']
+              : options.controls === 'none'
+                ? []
+                : [options.controls],
           seed: options.seed,
           groups: Math.max(2, options.groups),
           maxSeconds: options.maxSeconds,
@@ -132,7 +166,12 @@ export function scoreCommand() {
         },
       };
       await withApi(async (api) => {
-        const rows = await score(api, { project: options.project ?? ':memory:', name: options.name, spec, machine: machine(options) });
+        const rows = await score(api, {
+          project: options.project ?? ':memory:',
+          name: options.name,
+          spec,
+          machine: machine(options),
+        });
         if (options.out !== undefined) {
           await writeScoresCsv(options.out, rows);
           log(`${rows.length} rows written to ${options.out}.`);
