@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { readNpy, writeNpy } from '#main/formats/npy.ts';
 import { scoreColumns, scoreRowSchema } from '#shared/score.ts';
 
+import demoLogme from '../golden/scoring/demo_logme.json' with { type: 'json' };
 import golden from '../golden/scoring/reference.json' with { type: 'json' };
 import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
 
@@ -38,6 +39,21 @@ describe('foretune score', () => {
     const lines = readFileSync(csv, 'utf8').trim().split(/\r?\n/);
     expect(lines[0]).toBe(scoreColumns.join(','));
     expect(lines).toHaveLength(1 + rows.length);
+  });
+
+  it('gives LogME as NumPy computes it from the stacked features, for both units and labels', async () => {
+    const { code, stdout } = await run(
+      ...['score', '--model', tinyHubert, '--data', join(demo, 'manifest.csv'), '--label', 'word', '--label', 'speaker'],
+      ...['--unit', 'frame', '--unit', 'utterance', '--layers', '0,4', '--controls', 'none', '--json'],
+    );
+    expect(code).toBe(0);
+    const { rows } = z.object({ rows: z.array(scoreRowSchema) }).parse(json(stdout));
+    expect(rows).toHaveLength(demoLogme.length);
+    for (const { layer, label, unit, value } of demoLogme) {
+      const row = rows.find((candidate) => candidate.layer === layer && candidate.label === label && candidate.unit === unit);
+      // A full SVD and an independent maximiser on features of this machine: other processors' float32 encoders differ by 1e-6.
+      expect(row!.value).toBeCloseTo(value, 5);
+    }
   });
 
   it('prints a table for people, with nothing but the table on stdout', async () => {

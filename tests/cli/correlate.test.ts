@@ -59,6 +59,16 @@ describe('foretune correlate', () => {
     expect(stderr).toContain('b, 7');
   });
 
+  it('takes the best of several scores of one key where asked to', async () => {
+    write('layers.csv', 'model,layer,value\na,0,1\na,1,9\nb,0,2\nb,1,3\nc,0,5\nc,1,4\n');
+    write('models.csv', 'model,accuracy\na,.9\nb,.1\nc,.5\n');
+    const { stdout } = await run(
+      ...['--scores', 'layers.csv', '--truth', 'models.csv', '--on', 'model', '--score', 'value', '--truth-column', 'accuracy'],
+      ...['--repeated', 'max', '--json'],
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ n: 3, spearman: 1 });
+  });
+
   it.each([
     ['a key that occurs twice', 's2.csv', 'k,v\na,1\na,2\nb,3\n', /"a" occurs a second time/],
     ['a value that is no number', 's3.csv', 'k,v\na,1\nb,high\nc,3\n', /row 3: "high"/],

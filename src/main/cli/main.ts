@@ -4,14 +4,17 @@ import { fromWire } from '#main/api/procedure.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
 import { checkCommand } from './commands/check.ts';
+import { compareCommand } from './commands/compare.ts';
 import { correlateCommand } from './commands/correlate.ts';
 import { demoCommand } from './commands/demo.ts';
 import { extractCommand } from './commands/extract.ts';
+import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
+import { superbCommand } from './commands/superb.ts';
 
 /** Exit codes of every command: done, failed (one sentence on stderr), called wrongly. */
 const exitCodes = { done: 0, failed: 1, usage: 2 };
@@ -31,10 +34,13 @@ export function createProgram(): Command {
     extractCommand(),
     metricsCommand(),
     correlateCommand(),
+    mergeCommand(),
+    compareCommand(),
+    superbCommand(),
     reportCommand(),
     checkCommand(),
   ]) {
-    program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options)') as unknown as Command, {
+    program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options)'), {
       isDefault: command.name() === 'open',
     });
   }
@@ -54,6 +60,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   const { code, message, stack } = fromWire(error);
   process.stderr.write(`foretune: ${message}\n`);
-  if (code === 'internal' && process.env.FORETUNE_DEBUG) process.stderr.write(`${error instanceof Error ? error.stack : stack}\n`);
+  if (code === 'internal' && process.env.FORETUNE_DEBUG)
+    process.stderr.write(`${error instanceof Error ? error.stack : stack}\n`);
   return code === 'usage' ? exitCodes.usage : exitCodes.failed;
 }

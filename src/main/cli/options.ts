@@ -60,7 +60,8 @@ export function metricList(value: string): string[] {
 export function providers(value: string): MachineSettings['providers'] {
   return list(value).map((name) => {
     const provider = providerSchema.safeParse(name);
-    if (!provider.success) throw new InvalidArgumentError(`There is no provider "${name}"; there are ${providerSchema.options.join(', ')}.`);
+    if (!provider.success)
+      throw new InvalidArgumentError(`There is no provider "${name}"; there are ${providerSchema.options.join(', ')}.`);
     return provider.data;
   });
 }

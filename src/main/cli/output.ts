@@ -18,7 +18,10 @@ export type Cell = string | number | null;
 export function formatTable(header: string[], rows: Cell[][]): string {
   const texts = [header, ...rows.map((row) => row.map((cell) => (cell === null ? '' : String(cell))))];
   const widths = header.map((_, column) => Math.max(...texts.map((row) => row[column].length)));
-  const isNumber = header.map((_, column) => rows.length > 0 && rows.every((row) => row[column] === null || row[column] === '' || !Number.isNaN(Number(row[column]))));
+  const isNumber = header.map(
+    (_, column) =>
+      rows.length > 0 && rows.every((row) => row[column] === null || row[column] === '' || !Number.isNaN(Number(row[column]))),
+  );
   return texts
     .map((row) =>
       row

@@ -16,7 +16,10 @@ export interface ProgressView {
 }
 
 function rate({ speed, secondsLeft }: Progress): string {
-  const parts = [speed === null ? '' : `${speed.toFixed(speed < 10 ? 1 : 0)} x real time`, secondsLeft === null ? '' : `${duration(secondsLeft)} left`];
+  const parts = [
+    speed === null ? '' : `${speed.toFixed(speed < 10 ? 1 : 0)} x real time`,
+    secondsLeft === null ? '' : `${duration(secondsLeft)} left`,
+  ];
   return parts.filter((part) => part !== '').join(', ');
 }
 
@@ -25,7 +28,16 @@ export function createProgressView(isTerminal = process.stderr.isTTY): ProgressV
 }
 
 function bar(): ProgressView {
-  const view = new SingleBar({ format: '{bar} {percentage} %  {doing}  {rate}', stream: process.stderr, hideCursor: true, barsize: 24, clearOnComplete: true }, Presets.rect);
+  const view = new SingleBar(
+    {
+      format: '{bar} {percentage} %  {doing}  {rate}',
+      stream: process.stderr,
+      hideCursor: true,
+      barsize: 24,
+      clearOnComplete: true,
+    },
+    Presets.rect,
+  );
   let last: Progress | undefined;
   return {
     show(progress) {

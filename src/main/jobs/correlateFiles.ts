@@ -13,6 +13,8 @@ export interface CorrelateRequest {
   on: string[];
   /** Only rows with these values, in every table that has the column. */
   where: { column: string; value: string }[];
+  /** What to do with several scores of one key, such as the layers of a model: refuse, or take one of them. */
+  repeated: 'refuse' | 'max' | 'min';
 }
 
 /** Agreement of a score with the truth, over the n keys that both tables have. */
@@ -27,7 +29,12 @@ export interface Agreement {
   unmatched: { scores: string[]; truth: string[] };
 }
 
-async function readColumn(path: string, column: string, { on, where }: CorrelateRequest): Promise<Map<string, number>> {
+async function readColumn(
+  path: string,
+  column: string,
+  { on, where }: Pick<CorrelateRequest, 'on' | 'where'>,
+  repeated: CorrelateRequest['repeated'],
+): Promise<Map<string, number>> {
   const { columns, rows } = await readManifest(path);
   for (const wanted of [...on, column]) {
     if (!columns.includes(wanted))
@@ -42,13 +49,14 @@ async function readColumn(path: string, column: string, { on, where }: Correlate
     const value = Number(text);
     if (text === '' || !Number.isFinite(value))
       throw new ForetuneError('invalid-data', `${path}, row ${row}: "${text}" in column "${column}" is no number.`);
-    if (values.has(key)) {
+    const other = values.get(key);
+    if (other !== undefined && repeated === 'refuse') {
       throw new ForetuneError(
         'invalid-data',
-        `${path}, row ${row}: "${key}" occurs a second time; add columns to --on, or choose rows with --where column=value.`,
+        `${path}, row ${row}: "${key}" occurs a second time; add columns to --on, choose rows with --where column=value, or take the best with --repeated max.`,
       );
     }
-    values.set(key, value);
+    values.set(key, other === undefined ? value : Math[repeated === 'min' ? 'min' : 'max'](other, value));
   }
   return values;
 }
@@ -60,8 +68,8 @@ export async function correlateFiles(request: CorrelateRequest): Promise<Agreeme
     if (!tables.some((columns) => columns.includes(column)))
       throw new ForetuneError('not-found', `Neither table has the column "${column}" to choose rows by.`);
   }
-  const scores = await readColumn(request.scores, request.score, request);
-  const truth = await readColumn(request.truth, request.truthColumn, request);
+  const scores = await readColumn(request.scores, request.score, request, request.repeated);
+  const truth = await readColumn(request.truth, request.truthColumn, request, 'refuse');
   const keys = [...scores.keys()].filter((key) => truth.has(key));
   if (keys.length < 3) {
     throw new ForetuneError(

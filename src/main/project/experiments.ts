@@ -2,12 +2,7 @@ import * as z from 'zod';
 
 import { type ErrorValue, ForetuneError } from '#shared/errors.ts';
 import { type JobState } from '#shared/jobs.ts';
-import {
-  type ExperimentRecord,
-  experimentRecordSchema,
-  type JobRecord,
-  jobRecordSchema,
-} from '#shared/project.ts';
+import { type ExperimentRecord, experimentRecordSchema, type JobRecord, jobRecordSchema } from '#shared/project.ts';
 
 import { type Connection } from './database.ts';
 import { fromJson, toJson } from './json.ts';

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 import { list } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
@@ -19,6 +19,11 @@ export function correlateCommand() {
     .requiredOption('--score <column>', 'column with the scores')
     .requiredOption('--truth-column <column>', 'column with the results')
     .option('--where <column=value>', 'only these rows, in every table that has the column; may be given several times', where)
+    .addOption(
+      new Option('--repeated <rule>', 'of several scores of one key, such as the layers of a model: refuse, or take the best')
+        .choices(['refuse', 'max', 'min'] as const)
+        .default('refuse' as const),
+    )
     .option('--json', 'print one JSON document', false)
     .action(async ({ json, where: filters = [], ...options }) => {
       const { unmatched, ...agreement } = await withApi((api) => api.metrics.correlate({ ...options, where: filters }));

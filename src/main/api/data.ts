@@ -1,0 +1,169 @@
+import * as z from 'zod';
+
+import { decodeAhead } from '#main/jobs/decodeAhead.ts';
+import { type Dataset } from '#main/tasks/dataset.ts';
+import { labelColumn } from '#main/tasks/labels.ts';
+import { ForetuneError } from '#shared/errors.ts';
+import { dataChoiceSchema } from '#shared/experiment.ts';
+
+import { type Context } from './context.ts';
+import { evenly } from './evenly.ts';
+import { procedure } from './procedure.ts';
+import { setShelved } from './shelf.ts';
+
+/** Rate at which clips are shown and heard: that of every encoder so far. */
+const clipRate = 16_000;
+/** Longest clip that is sent to a screen, in seconds. */
+const longestClip = 60;
+
+/** The choice with its paths checked. */
+function allowed(
+  context: Context,
+  { path, audioColumn, root }: z.infer<typeof dataChoiceSchema>,
+): z.infer<typeof dataChoiceSchema> {
+  return { path: context.files.allow(path), audioColumn, root: root === undefined ? undefined : context.files.allow(root) };
+}
+
+/** A manifest's row as a list shows it. */
+function rowOf({ path, utterances }: Dataset, index: number) {
+  const { id, path: file, start, end, values, row } = utterances[index];
+  return { index, id, file, manifest: path, start: start ?? null, end: end ?? null, values, row };
+}
+
+export const dataProcedures = {
+  /** Reads a manifest and says what was understood: columns, labels, files that are missing. */
+  inspect: procedure.input(dataChoiceSchema.extend({ label: z.string().optional() })).handler(async ({ input, context }) => {
+    const { utterances, ...dataset } = await context.datasets.open(allowed(context, input), true);
+    const label = input.label === undefined ? undefined : labelColumn({ ...dataset, utterances }, input.label);
+    return {
+      ...dataset,
+      utterances: utterances.length,
+      label: label && {
+        name: label.name,
+        kind: label.kind,
+        classes: label.classes,
+        counts: label.counts,
+        unlabelled: label.unlabelled,
+      },
+    };
+  }),
+
+  /** How a label column would be read, with the number of utterances per class, or the values of a regression target. */
+  label: procedure.input(dataChoiceSchema.extend({ label: z.string() })).handler(async ({ input, context }) => {
+    const { name, kind, classes, counts, values, unlabelled } = labelColumn(
+      await context.datasets.open(allowed(context, input)),
+      input.label,
+    );
+    return {
+      name,
+      kind,
+      classes,
+      counts,
+      unlabelled,
+      numbers: kind === 'regression' ? values.filter((value) => value !== null).slice(0, 20_000) : [],
+    };
+  }),
+
+  /** Puts a data set on the project's list. */
+  add: procedure.input(dataChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {
+    const { project, changes } = context.projects.get(input.project);
+    const choice = allowed(context, input);
+    const dataset = await context.datasets.open(choice, true);
+    const known = project
+      .datasets()
+      .find(({ name, fingerprint }) => name === dataset.name && fingerprint === dataset.fingerprint);
+    const { name, path, audioColumn, fingerprint, problems, utterances } = dataset;
+    const id = project.upsertDataset({
+      name,
+      path,
+      audioColumn,
+      fingerprint,
+      utterances: utterances.length,
+      hours: known?.hours ?? null,
+      problems: problems.map(({ row, file = null, message }) => ({ row, file, message })),
+    });
+    setShelved(project, 'datasets', id, false);
+    changes.tell('data');
+    return { id, name };
+  }),
+
+  /** Takes a data set off the project's list, or puts it back. */
+  shelve: procedure
+    .input(z.object({ project: z.string(), id: z.number().int(), away: z.boolean() }))
+    .handler(({ input, context }) => {
+      const { project, changes } = context.projects.get(input.project);
+      setShelved(project, 'datasets', input.id, input.away);
+      changes.tell('data');
+    }),
+
+  /** Rows of a manifest, a page at a time; `find` keeps those that hold this text anywhere. */
+  rows: procedure
+    .input(
+      dataChoiceSchema.extend({
+        offset: z.number().int().nonnegative().default(0),
+        limit: z.number().int().positive().max(1000).default(200),
+        find: z.string().default(''),
+      }),
+    )
+    .handler(async ({ input, context }) => {
+      const dataset = await context.datasets.open(allowed(context, input));
+      const text = input.find.trim().toLowerCase();
+      const found = dataset.utterances.flatMap(({ id, values }, i) =>
+        text === '' || [id, ...Object.values(values)].some((value) => value.toLowerCase().includes(text)) ? [i] : [],
+      );
+      return { total: found.length, rows: found.slice(input.offset, input.offset + input.limit).map((i) => rowOf(dataset, i)) };
+    }),
+
+  /** Decodes audio files (all, or some spread evenly over the set) and tells their durations and what is wrong with them, as it goes. */
+  survey: procedure.input(dataChoiceSchema.extend({ most: z.number().int().positive().optional() })).handler(async function* ({
+    input,
+    context,
+    signal,
+  }) {
+    const dataset = await context.datasets.open(allowed(context, input));
+    const chosen = evenly(dataset.utterances.length, input.most ?? Infinity);
+    let durations: number[] = [];
+    let problems: { row: number; file: string; message: string }[] = [];
+    let done = 0;
+    let told = Date.now();
+    for await (const { utterance, audio, problem } of decodeAhead(context.engine, dataset, chosen, clipRate)) {
+      if (signal?.aborted) return;
+      done++;
+      if (audio) durations.push(audio.seconds);
+      else problems.push({ row: dataset.utterances[utterance].row, file: dataset.utterances[utterance].path, message: problem });
+      if (done < chosen.length && Date.now() - told < 200) continue;
+      yield { done, total: chosen.length, durations, problems };
+      durations = [];
+      problems = [];
+      told = Date.now();
+    }
+  }),
+
+  /** One utterance as mono samples in [-1, 1], to be heard and drawn; at most a minute of it. */
+  clip: procedure
+    .input(dataChoiceSchema.extend({ index: z.number().int().nonnegative() }))
+    .handler(async ({ input, context }) => {
+      const dataset = await context.datasets.open(allowed(context, input));
+      if (input.index >= dataset.utterances.length) {
+        throw new ForetuneError(
+          'not-found',
+          `${dataset.name} has ${dataset.utterances.length} utterances; there is none with number ${input.index}.`,
+        );
+      }
+      const { path, start, end } = dataset.utterances[input.index];
+      const { samples, seconds, resampling, downmix } = await context.engine.compute('decode', {
+        path: context.files.allow(path),
+        rate: clipRate,
+        start,
+        end,
+      });
+      return {
+        ...rowOf(dataset, input.index),
+        seconds,
+        rate: clipRate,
+        resampling,
+        downmix,
+        samples: samples.slice(0, longestClip * clipRate),
+      };
+    }),
+};

@@ -1,0 +1,99 @@
+import * as z from 'zod';
+
+import { ForetuneError } from '#shared/errors.ts';
+import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
+
+import { type Context, type OpenProject } from './context.ts';
+import { estimateScoring } from './estimate.ts';
+import { procedure } from './procedure.ts';
+
+const jobSchema = z.object({ project: z.string(), job: z.number().int() });
+
+/** Refuses a run that reads files which this caller may not name. */
+function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
+  for (const path of [...models.map((model) => model.path), data.path, data.root]) if (path !== undefined) files.allow(path);
+}
+
+/** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */
+export async function startScoring(
+  context: Context,
+  key: string,
+  spec: ScoringSpec,
+  machine: MachineSettings,
+  name?: string,
+): Promise<{ job: number; experiment: number }> {
+  const { queue, changes } = context.projects.get(key);
+  const job = await queue.score(spec, machine, name);
+  // A failure reaches the listeners of `follow`; nobody may be waiting here.
+  job.finished.catch(() => undefined);
+  changes.tell('experiments');
+  void (async () => {
+    let doing = '';
+    for await (const event of job.events.follow()) {
+      if (event.type === 'state') changes.tell('jobs');
+      else if (event.type === 'progress' && event.progress.doing !== doing) {
+        doing = event.progress.doing;
+        changes.tell('scores');
+      }
+    }
+    for (const topic of ['models', 'data', 'scores', 'jobs'] as const) changes.tell(topic);
+  })();
+  return { job: job.id, experiment: job.experimentId };
+}
+
+/** The jobs of a project without their specifications. `interrupted`: it ran when the program ended, and can be taken up. */
+export function jobSummaries({ project, queue }: OpenProject) {
+  return project.jobs().map(({ spec: _spec, progress: _progress, ...job }) => {
+    const unfinished = job.state === 'queued' || job.state === 'running';
+    const live = unfinished && queue.get(job.id) !== undefined;
+    return { ...job, live, state: unfinished && !live ? ('interrupted' as const) : job.state };
+  });
+}
+
+export const jobProcedures = {
+  /** Starts scoring in an open project, or takes up the unfinished run of the same experiment. */
+  score: procedure
+    .input(
+      z.object({ project: z.string(), name: z.string().optional(), spec: scoringSpecSchema, machine: machineSettingsSchema }),
+    )
+    .handler(({ input, context }) => {
+      allowFiles(context, input.spec);
+      return startScoring(context, input.project, input.spec, input.machine, input.name);
+    }),
+
+  /** Takes up a job that was cancelled, failed or interrupted, after its last committed unit. */
+  resume: procedure.input(jobSchema.extend({ machine: machineSettingsSchema })).handler(async ({ input, context }) => {
+    const open = context.projects.get(input.project);
+    const row = open.project.jobs().find(({ id }) => id === input.job);
+    if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
+    const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
+    if (live) return { job: row.id, experiment: row.experimentId };
+    return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
+  }),
+
+  /** How much work a run would be, and about how long it would take here. */
+  estimate: procedure.input(z.object({ spec: scoringSpecSchema })).handler(({ input, context, signal }) => {
+    allowFiles(context, input.spec);
+    return estimateScoring(context, input.spec, signal);
+  }),
+
+  /** The events of a job after number `since`, then new ones as they come, until it ends. */
+  follow: procedure.input(jobSchema.extend({ since: z.number().int().nonnegative().default(0) })).handler(async function* ({
+    input,
+    context,
+    signal,
+  }) {
+    const job = context.projects.get(input.project).queue.get(input.job);
+    if (!job) throw new ForetuneError('not-found', `Job ${input.job} has not run since ${input.project} was opened.`);
+    yield* job.events.follow(input.since, signal);
+  }),
+
+  /** Asks a job to stop at its next chunk. */
+  cancel: procedure.input(jobSchema).handler(({ input, context }) => {
+    context.projects.get(input.project).queue.get(input.job)?.cancel();
+  }),
+
+  list: procedure
+    .input(z.object({ project: z.string() }))
+    .handler(({ input, context }) => jobSummaries(context.projects.get(input.project))),
+};

@@ -1,0 +1,38 @@
+import type { Api } from '#main/api/router.ts';
+import { type ErrorValue, toErrorValue } from '#shared/errors.ts';
+
+import { createApi, type EngineLink } from './createApi.ts';
+
+let link: EngineLink | undefined;
+
+/** The one link of this page to the engine, made when first needed. */
+export function engine(): EngineLink {
+  return (link ??= createApi());
+}
+
+/** Puts another link in place: for tests of screens without an engine. */
+export function setEngine(other: EngineLink): void {
+  link = other;
+}
+
+/** What a screen says of anything thrown. */
+export function describe(error: unknown): ErrorValue {
+  return toErrorValue(error);
+}
+
+export type Summary = Awaited<ReturnType<Api['projects']['summary']>>;
+export type ModelItem = Summary['models'][number];
+export type DatasetItem = Summary['datasets'][number];
+export type ExperimentItem = Summary['experiments'][number];
+export type JobItem = Summary['jobs'][number];
+export type Section = NonNullable<Awaited<ReturnType<Api['results']['section']>>>;
+export type SectionRow = Section['rows'][number];
+export type DataInspection = Awaited<ReturnType<Api['data']['inspect']>>;
+export type LabelSummary = Awaited<ReturnType<Api['data']['label']>>;
+export type Listing = Awaited<ReturnType<Api['files']['list']>>;
+export type Wanted = Parameters<Api['files']['list']>[0]['wanted'];
+export type MetricItem = Awaited<ReturnType<Api['metrics']['list']>>[number];
+export type AppInfo = Awaited<ReturnType<Api['app']['info']>>;
+export type Recent = Awaited<ReturnType<Api['app']['recent']>>[number];
+export type Estimate = Awaited<ReturnType<Api['jobs']['estimate']>>;
+export type Clip = Awaited<ReturnType<Api['data']['clip']>>;

@@ -1,0 +1,147 @@
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { fromWire } from '#main/api/procedure.ts';
+import { type Api } from '#main/api/router.ts';
+
+import { demo } from '../../support/foretune.ts';
+
+/** What every procedure of the router answered, by its name; refusals as their code and sentence. */
+export type Transcript = Record<string, unknown>;
+
+/** Fields that tell when something happened or how long it took, or digest such a thing or a folder's name. */
+const passing =
+  /^(hash|modified|opened|created|started|finished|updated|ended|speed|secondsLeft|estimatedSeconds|at|when)|At$|Seconds$/;
+
+/** The same answer for every link: without the folder it was given in, and without the time of day. */
+function lasting(value: unknown, folder: string, key = ''): unknown {
+  if (passing.test(key) && value !== null) return '<passing>';
+  if (typeof value === 'string') return value.replaceAll(folder, '<folder>');
+  if (value instanceof Blob) return { blob: value.type, size: value.size };
+  if (Array.isArray(value)) return value.map((item) => lasting(item, folder));
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, lasting(item, folder, name)]));
+}
+
+async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
+/** Speaks with every procedure once, from an empty folder to a scored and exported project. */
+export async function converse(api: Api, folder: string): Promise<Transcript> {
+  const transcript: Transcript = {};
+  const ask = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      const answer = await work();
+      transcript[name] = lasting(answer, folder);
+      return answer;
+    } catch (error) {
+      const { code, message } = fromWire(error);
+      transcript[name] = { refused: code, sentence: lasting(message, folder) };
+      return undefined as T;
+    }
+  };
+  const path = join(folder, 'Study.foretune');
+  const model = join(folder, 'tiny-hubert');
+  cpSync(join(demo, 'models', 'tiny-hubert'), model, { recursive: true });
+  const data = { path: join(demo, 'manifest.csv') };
+  const machine = { providers: ['cpu' as const], threads: 1 };
+  const settings = { labels: ['word'], units: ['utterance' as const], controls: [], sample: 40, groups: 4 };
+  const spec = { models: [{ path: model }], data, settings };
+
+  await ask('app.info', () => api.app.info());
+  const own = await ask('app.settings', () => api.app.settings());
+  await ask('app.saveSettings', () => api.app.saveSettings(own));
+  await ask('files.places', () => api.files.places());
+  await ask('files.list', () => api.files.list({ folder: model, wanted: 'model' }));
+  await ask('models.inspect', () => api.models.inspect({ path: model }));
+  await ask('data.inspect', () => api.data.inspect({ ...data, label: 'word' }));
+  await ask('data.label', () => api.data.label({ ...data, label: 'speaker' }));
+  await ask('data.rows', () => api.data.rows({ ...data, limit: 3, find: 'yes' }));
+  // In how many parts it comes depends on how fast files are decoded.
+  await ask('data.survey', async () =>
+    (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
+  );
+  await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
+  await ask('metrics.list', () => api.metrics.list());
+
+  const opened = await ask('projects.open', () => api.projects.open({ path, mode: 'create', name: 'Study', remember: true }));
+  const key = { project: opened.project };
+  const topics = collectStream(api.projects.watch(key));
+  await ask('app.recent', () => api.app.recent());
+  await ask('app.forget', () => api.app.forget({ path }));
+  const added = await ask('models.add', () => api.models.add({ ...key, path: model }));
+  await ask('models.shelve', () => api.models.shelve({ ...key, id: added.id, away: false }));
+  await ask('models.relocate', () => api.models.relocate({ ...key, id: added.id, path: join(folder, 'gone') }));
+  const set = await ask('data.add', () => api.data.add({ ...key, ...data }));
+  await ask('data.shelve', () => api.data.shelve({ ...key, id: set.id, away: false }));
+  await ask('jobs.estimate', async () => Object.keys(await api.jobs.estimate({ spec })).sort());
+  const { job, experiment } = await ask('jobs.score', () => api.jobs.score({ ...key, name: 'Words', spec, machine }));
+  await ask('jobs.follow', async () =>
+    (await collectStream(api.jobs.follow({ ...key, job }))).flatMap((event) =>
+      event.type === 'progress' ? [] : [{ ...event, seq: 0 }],
+    ),
+  );
+  await ask('jobs.cancel', () => api.jobs.cancel({ ...key, job }));
+  await ask('jobs.resume', () => api.jobs.resume({ ...key, job, machine }));
+  await ask('jobs.list', () => api.jobs.list(key));
+  await ask('projects.summary', () => api.projects.summary(key));
+  const [score] = await ask('projects.scores', () => api.projects.scores({ ...key, experiment }));
+  await ask('projects.experiment', () => api.projects.experiment({ ...key, experiment }));
+  await ask('results.section', () => api.results.section({ ...key, experiment, label: 'word' }));
+  await ask('results.recipe', () => api.results.recipe({ ...key, recipe: score.recipeId }));
+  await ask('projects.setViewState', () => api.projects.setViewState({ ...key, view: 'results', state: { rank: true } }));
+  await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
+  await ask('projects.setNotes', () => api.projects.setNotes({ ...key, experiment, text: 'Größer ist besser.' }));
+  await ask('projects.notes', () => api.projects.notes({ ...key, experiment }));
+  mkdirSync(join(folder, 'out'));
+  const { files } = await ask('projects.export', () =>
+    api.projects.export({ ...key, folder: join(folder, 'out'), formats: ['latex'] }),
+  );
+  await ask('projects.download', () => api.projects.download({ path: files[0] }));
+  await ask('projects.close', () => api.projects.close(key));
+  transcript['projects.watch'] = [...new Set(await topics)].sort();
+  await ask('projects.check', () => api.projects.check({ path }));
+  await ask('projects.report', () => api.projects.report({ path, csv: join(folder, 'csv') }));
+  const audio = [join(demo, 'audio', 'yes_s0_0.flac')];
+  await ask('features.extract', () =>
+    collectStream(
+      api.features.extract({ model: { path: model }, audio, layers: [0, 2], out: join(folder, 'features'), machine }),
+    ),
+  );
+  await ask('metrics.compute', () =>
+    api.metrics.compute({ features: join(folder, 'features', 'yes_s0_0', 'layer_02.npy'), metrics: ['logme'] }),
+  );
+  const truth = join(demo, 'truth_layers.csv');
+  const where = [
+    { column: 'label', value: 'word' },
+    { column: 'measure', value: 'accuracy_linear_probe' },
+  ];
+  await ask('metrics.correlate', () =>
+    api.metrics.correlate({ scores: truth, score: 'value', truth, truthColumn: 'value', on: ['model', 'layer'], where }),
+  );
+  const methods = await ask('weights.methods', () => api.weights.methods());
+  const merge = {
+    base: model,
+    finetuned: [join(demo, 'models', 'tiny-hubert-ft-speaker')],
+    method: methods[0].id,
+    alphas: [{ value: 0.25 }],
+    settings: { density: 0.2, scope: 'tensor' as const, rescale: 'bernoulli' as const, seed: 0 },
+    heads: 'base' as const,
+    out: join(folder, 'merged'),
+  };
+  await ask('weights.plan', () => api.weights.plan(merge));
+  await ask('weights.merge', async () =>
+    (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
+  );
+  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.superb', () => api.weights.superb({}));
+  await ask('projects.demo', () => api.projects.demo({ machine }));
+  return transcript;
+}
+
+async function collectStream<T>(stream: Promise<AsyncIterable<T>>): Promise<T[]> {
+  return collect(await stream);
+}
