@@ -21,7 +21,12 @@ export const featureProcedures = {
     )
     .handler(async function* ({ input, context, signal }) {
       const allow = (path: string): string => context.files.allow(path);
-      const request = { ...input, model: { ...input.model, path: allow(input.model.path) }, audio: input.audio.map(allow), out: allow(input.out) };
+      const request = {
+        ...input,
+        model: { ...input.model, path: allow(input.model.path) },
+        audio: input.audio.map(allow),
+        out: allow(input.out),
+      };
       yield* extractFeatures(context.engine, request, signal);
     }),
 };

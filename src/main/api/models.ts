@@ -8,7 +8,8 @@ import { modelCardSchema } from '#shared/model.ts';
 import { procedure } from './procedure.ts';
 import { setShelved } from './shelf.ts';
 
-async function inspect(path: string, mapping: z.infer<typeof modelChoiceSchema>['mapping']) {
+/** What a model is, as every screen and report shows it; its weights are not read. */
+export async function describeModel(path: string, mapping?: z.infer<typeof modelChoiceSchema>['mapping']) {
   const { source: _source, ...card } = await openModel(path, { mapping });
   return {
     ...card,
@@ -21,12 +22,12 @@ export const modelProcedures = {
   inspect: procedure
     .input(modelChoiceSchema)
     .output(modelCardSchema)
-    .handler(({ input, context }) => inspect(context.files.allow(input.path), input.mapping)),
+    .handler(({ input, context }) => describeModel(context.files.allow(input.path), input.mapping)),
 
   /** Puts a model on the project's list. */
   add: procedure.input(modelChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {
     const { project, changes } = context.projects.get(input.project);
-    const card = await inspect(context.files.allow(input.path), input.mapping);
+    const card = await describeModel(context.files.allow(input.path), input.mapping);
     // What the file itself does not say is kept with its card, for the experiments to come.
     const entry = { ...card, mapping: input.mapping ?? null };
     const id = project.upsertModel(entry);

@@ -4,6 +4,7 @@ import { basename, extname, join } from 'node:path';
 
 import * as z from 'zod';
 
+import { findMoved } from '#main/jobs/findMoved.ts';
 import { checkProject } from '#main/project/check.ts';
 import { openProject } from '#main/project/project.ts';
 import { writeReport } from '#main/reports/writeReport.ts';
@@ -13,6 +14,7 @@ import { machineSettingsSchema, scoringSpecSchema } from '#shared/experiment.ts'
 import { type Context } from './context.ts';
 import { demoProjectPath, demoSpec } from './demo.ts';
 import { jobSummaries, startScoring } from './jobs.ts';
+import { describeModel } from './models.ts';
 import { procedure } from './procedure.ts';
 import { shelved } from './shelf.ts';
 
@@ -45,11 +47,25 @@ const outlineSchema = z
     data: z.object({ path: z.string() }),
     settings: z.object({ labels: z.array(z.string()), units: z.array(z.string()) }),
   })
-  .transform(({ models, data, settings: { labels, units } }) => ({ models: models.length, data: basename(data.path), labels, units }))
+  .transform(({ models, data, settings: { labels, units } }) => ({
+    models: models.length,
+    data: basename(data.path),
+    labels,
+    units,
+  }))
   .catch({ models: 0, data: '', labels: [], units: [] });
 
 function outlineOf(spec: unknown): z.infer<typeof outlineSchema> {
   return outlineSchema.parse(spec);
+}
+
+function experimentOf(context: Context, { project, experiment }: { project: string; experiment: number }) {
+  const found = context.projects
+    .get(project)
+    .project.experiments()
+    .find(({ id }) => id === experiment);
+  if (!found) throw new ForetuneError('not-found', `The project has no experiment number ${experiment}.`);
+  return found;
 }
 
 export const projectProcedures = {
@@ -79,7 +95,10 @@ export const projectProcedures = {
     const { project } = context.projects.get(key);
     context.user.remember(key, project.name);
     if (project.experiments().length > 0) return { project: key, job: null };
-    const { job } = await startScoring(context, key, await demoSpec(), input.machine ?? context.user.settings().machine, 'Demo');
+    const spec = await demoSpec();
+    // On the list at once, not only when they are scored.
+    for (const { path } of spec.models) project.upsertModel(await describeModel(path));
+    const { job } = await startScoring(context, key, spec, input.machine ?? context.user.settings().machine, 'Demo');
     return { project: key, job };
   }),
 
@@ -104,18 +123,16 @@ export const projectProcedures = {
       datasets: project
         .datasets()
         .map((dataset) => ({ ...dataset, shelved: away.datasets.includes(dataset.id), exists: existsSync(dataset.path) })),
-      experiments: project.experiments().map(({ id, name, created, spec }) => ({ id, name, created, ...outlineOf(spec), job: latest.get(id) ?? null })),
+      experiments: project
+        .experiments()
+        .map(({ id, name, created, spec }) => ({ id, name, created, ...outlineOf(spec), job: latest.get(id) ?? null })),
       jobs,
     };
   }),
 
   /** Everything an experiment was set up with. */
   experiment: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => {
-    const found = context.projects
-      .get(input.project)
-      .project.experiments()
-      .find(({ id }) => id === input.experiment);
-    if (!found) throw new ForetuneError('not-found', `The project has no experiment number ${input.experiment}.`);
+    const found = experimentOf(context, input);
     return { name: found.name, spec: scoringSpecSchema.parse(found.spec) };
   }),
 
@@ -137,17 +154,14 @@ export const projectProcedures = {
 
   /** What was written down about an experiment. */
   notes: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => ({
-    text: z
-      .string()
-      .catch('')
-      .parse(context.projects.get(input.project).project.viewState(`notes/${input.experiment}`)),
+    text: experimentOf(context, input).notes,
   })),
 
   setNotes: procedure
     .input(keySchema.extend({ experiment: z.number().int(), text: z.string().max(100_000) }))
     .handler(({ input, context }) => {
       const { project, changes } = context.projects.get(input.project);
-      project.setViewState(`notes/${input.experiment}`, input.text);
+      project.setNotes(input.experiment, input.text);
       changes.tell('notes');
     }),
 
@@ -160,6 +174,21 @@ export const projectProcedures = {
   check: procedure
     .input(z.object({ path: z.string().min(1) }))
     .handler(({ input, context }) => checkProject(context.files.allow(input.path))),
+
+  /** Looks below a folder for models and data that have moved, and points the project to those with the same fingerprint. */
+  findMoved: procedure
+    .input(z.object({ path: z.string().min(1), folder: z.string().min(1) }))
+    .handler(async ({ input, context }) => {
+      const path = context.files.allow(input.path);
+      const folder = context.files.allow(input.folder);
+      if (context.projects.has(path)) return { moved: await findMoved(context.projects.get(path).project, folder) };
+      const project = openProject(path, { mode: 'write' });
+      try {
+        return { moved: await findMoved(project, folder) };
+      } finally {
+        project.close();
+      }
+    }),
 
   /** Writes reports of a project file, which is opened for reading only. */
   report: procedure

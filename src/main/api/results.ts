@@ -45,7 +45,13 @@ function sectionsOf({ project, changes }: OpenProject, experiment: number): Kept
   if (found?.experiment === experiment && found.version === version) return found;
   const made = project.transaction((): KeptSections => {
     const experiments = project.experiments().filter(({ id }) => id === experiment);
-    return { experiment, version, experiments, sections: scoreSections(project.scores(experiment), experiments, project.models()), ties: new Map() };
+    return {
+      experiment,
+      version,
+      experiments,
+      sections: scoreSections(project.scores(experiment), experiments, project.models()),
+      ties: new Map(),
+    };
   });
   kept.set(project, made);
   return made;
@@ -72,7 +78,11 @@ export const resultProcedures = {
       const choices = sections.map(choiceOf);
       // Without a choice, what the experiment names first.
       const settings = scoringSpecSchema.safeParse(experiments[0].spec).data?.settings;
-      const { label: wantedLabel = settings?.labels[0], unit: wantedUnit = settings?.units[0], metric: wantedMetric = settings?.metrics[0] } = input;
+      const {
+        label: wantedLabel = settings?.labels[0],
+        unit: wantedUnit = settings?.units[0],
+        metric: wantedMetric = settings?.metrics[0],
+      } = input;
       const fits = choices.map(
         ({ label, unit, metric }) =>
           4 * Number(label === wantedLabel) + 2 * Number(metric === wantedMetric) + Number(unit === wantedUnit),

@@ -27,6 +27,10 @@ export class EventLog {
     this.notify();
   }
 
+  get isEnded(): boolean {
+    return this.ended;
+  }
+
   /** No more events will come. */
   end(): void {
     this.ended = true;

@@ -12,6 +12,8 @@ export interface RunningJob {
   id: number;
   experimentId: number;
   events: EventLog;
+  /** Whether it is over, one way or another. */
+  ended(): boolean;
   /** Asks the job to stop at the next chunk. */
   cancel(): void;
   /** Resolves with the final state; rejects with the reason of a failure. */
@@ -44,6 +46,8 @@ export class JobQueue {
       this.project.findExperiment(prepared.hash)?.id ??
       this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: prepared.hash });
     const earlier = this.project.jobs().findLast((job) => job.experimentId === experimentId);
+    const running = earlier && this.jobs.get(earlier.id);
+    if (running && !running.ended()) return running;
     const id = earlier?.id ?? this.project.createJob({ kind: 'score', experimentId, spec });
     return this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
       for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
@@ -108,6 +112,7 @@ export class JobQueue {
       experimentId,
       events,
       finished,
+      ended: () => events.isEnded,
       cancel: () =>
         abort.abort(
           new ForetuneError(

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
@@ -163,6 +163,15 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Audio files as the project keeps them: relative to the manifest where they lie below it, so that both can move together. */
+function audioOf({ path, format, utterances }: Dataset): string[] {
+  const folder = format === 'folders' ? path : dirname(path);
+  return utterances.map((utterance) => {
+    const below = relative(folder, utterance.path);
+    return below.startsWith('..') || isAbsolute(below) ? utterance.path : below;
+  });
+}
+
 function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
@@ -174,7 +183,7 @@ function keepDataset({ dataset }: PreparedScoring, project: Project, hours: numb
     utterances: utterances.length,
     hours,
     problems,
-    audio: utterances.map((utterance) => utterance.path),
+    audio: audioOf(dataset),
   });
 }
 

@@ -30,20 +30,44 @@ export function factorShifted(diagonal: Float64Array, offDiagonal: Float64Array,
   }
 }
 
-/** x = (T + tI)^-1 c for c = right[from .. from + n]. */
-export function solveShifted(factors: ShiftedFactors, right: Float64Array, from: number, x: Float64Array): void {
+/** x = (T + tI)^-1 c for c = right[from .. from + n]; returns c'x and x'x. */
+export function solveShifted(
+  factors: ShiftedFactors,
+  right: Float64Array,
+  from: number,
+  x: Float64Array,
+): { cx: number; xx: number } {
   const { inversePivots, multipliers } = factors;
   const size = inversePivots.length;
   let carried = 0;
+  let multiplier = 0;
+  let cx = 0;
   for (let i = 0; i < size; i++) {
-    carried = right[from + i] - (i > 0 ? multipliers[i - 1] * carried : 0);
-    x[i] = carried;
+    carried = right[from + i] - multiplier * carried;
+    multiplier = multipliers[i];
+    cx += carried * (x[i] = carried * inversePivots[i]);
   }
   carried = 0;
+  let xx = 0;
   for (let i = size - 1; i >= 0; i--) {
-    carried = x[i] * inversePivots[i] - multipliers[i] * carried;
+    carried = x[i] - multipliers[i] * carried;
     x[i] = carried;
+    xx += carried * carried;
   }
+  return { cx, xx };
+}
+
+/** c'(T + tI)^-1 c, which the first half of a solution gives. */
+export function shiftedProduct({ inversePivots, multipliers }: ShiftedFactors, c: Float64Array): number {
+  let carried = 0;
+  let multiplier = 0;
+  let product = 0;
+  for (let i = 0; i < c.length; i++) {
+    carried = c[i] - multiplier * carried;
+    multiplier = multipliers[i];
+    product += carried * carried * inversePivots[i];
+  }
+  return product;
 }
 
 /**

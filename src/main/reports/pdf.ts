@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-import pdfmake from 'pdfmake';
 // Not an inline type import: that would leave `import 'pdfmake/interfaces'` behind, and there is no such module at run time.
 import type { Content, CustomTableLayout, TableCell as PdfCell, TDocumentDefinitions } from 'pdfmake/interfaces';
 
@@ -208,6 +207,8 @@ function definition(report: ReportDocument): TDocumentDefinitions {
 export async function reportPdf(report: ReportDocument): Promise<Uint8Array> {
   const fonts = fontFiles();
   const allowed = new Set<string>(Object.values(fonts));
+  // Loaded when a report is made: it is the largest of all imports.
+  const { default: pdfmake } = await import('pdfmake');
   pdfmake.setFonts({ [fontName]: fonts });
   pdfmake.setUrlAccessPolicy(() => false);
   pdfmake.setLocalAccessPolicy((path) => allowed.has(path));

@@ -104,6 +104,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('projects.close', () => api.projects.close(key));
   transcript['projects.watch'] = [...new Set(await topics)].sort();
   await ask('projects.check', () => api.projects.check({ path }));
+  await ask('projects.findMoved', () => api.projects.findMoved({ path, folder }));
   await ask('projects.report', () => api.projects.report({ path, csv: join(folder, 'csv') }));
   const audio = [join(demo, 'audio', 'yes_s0_0.flac')];
   await ask('features.extract', () =>

@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+
+import { AxeBuilder } from '@axe-core/playwright';
+import { type Browser, type BrowserContext, type Page } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { temporaryFolder } from '../support/foretune.ts';
+
+import { launchChromium } from './chromium.ts';
+import { makeSampleProject } from './sampleProject.ts';
+import { enter, goTo, mark } from './screens.ts';
+import { type Served, startServe } from './served.ts';
+
+const home = temporaryFolder();
+let browser: Browser;
+let served: Served;
+
+beforeAll(async () => {
+  const project = join(home.path, 'Sample.foretune');
+  makeSampleProject(project);
+  [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project })]);
+});
+afterAll(async () => {
+  await browser.close();
+  await served.kill();
+  home.remove();
+});
+
+/** Every screen and everything that opens over one: how to get there, and what shows that one is there. */
+const screens: Record<string, (page: Page) => Promise<unknown>> = {
+  home: async (page) => {
+    await goTo(page, '/');
+    return page.waitForSelector(mark('new-project'));
+  },
+  models: async (page) => {
+    await goTo(page, '/models');
+    return page.waitForSelector(mark('model-card'));
+  },
+  data: async (page) => {
+    await goTo(page, '/data');
+    await page.waitForSelector(mark('label-histogram'));
+    return page.waitForSelector(mark('clip'));
+  },
+  experiments: async (page) => {
+    await goTo(page, '/experiments');
+    return page.waitForSelector('tr.item');
+  },
+  'a new experiment': async (page) => {
+    await goTo(page, '/experiments/new');
+    return page.waitForSelector(mark('label-word'));
+  },
+  'results, heatmap': async (page) => {
+    await goTo(page, '/results');
+    return page.waitForSelector(mark('heatmap'));
+  },
+  'results, table': async (page) => {
+    await page.click(mark('tab-table'));
+    return page.waitForSelector('tr.item');
+  },
+  'results, notes': async (page) => {
+    await page.click(mark('tab-notes'));
+    return page.waitForSelector(mark('notes'));
+  },
+  export: async (page) => {
+    await page.click(mark('export'));
+    return page.waitForSelector(mark('export-dialog'));
+  },
+  settings: async (page) => {
+    await page.keyboard.press('Escape');
+    await goTo(page, '/settings');
+    return page.getByRole('heading', { name: 'Computing' }).waitFor();
+  },
+  jobs: async (page) => {
+    await page.keyboard.press('j');
+    return page.waitForSelector(mark('job'));
+  },
+  shortcuts: async (page) => {
+    await page.keyboard.press('Escape');
+    await page.locator(mark('job')).waitFor({ state: 'hidden' });
+    await page.keyboard.press('?');
+    return page.getByRole('heading', { name: 'Keyboard shortcuts' }).waitFor();
+  },
+  picker: async (page) => {
+    await page.keyboard.press('Escape');
+    await goTo(page, '/models');
+    await page.click(mark('add-model'));
+    await page.click(mark('picker-demo'));
+    return page.getByRole('button', { name: 'tiny-hubert-early' }).first().waitFor();
+  },
+};
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  describe(`axe, ${colorScheme}`, () => {
+    let context: BrowserContext;
+    let page: Page;
+    beforeAll(async () => {
+      context = await browser.newContext({ colorScheme, viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
+      page = await context.newPage();
+      await enter(page, served);
+    });
+    afterAll(() => context.close());
+
+    for (const [name, show] of Object.entries(screens)) {
+      it(`finds nothing serious on ${name}`, async () => {
+        await show(page);
+        await page.waitForTimeout(350);
+        const { violations } = await new AxeBuilder({ page }).analyze();
+        const serious = violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .map(
+            ({ id, nodes }) =>
+              `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} ${failureSummary?.split('\n')[1] ?? ''}`).join('; ')}`,
+          );
+        expect(serious).toEqual([]);
+      });
+    }
+  });
+}

@@ -1,0 +1,35 @@
+import { type Page } from 'playwright';
+
+import { type Served } from './served.ts';
+
+export const mark = (name: string): string => `[data-test=${name}]`;
+
+/** Opens the interface and waits until it shows its first screen. */
+export async function enter(page: Page, { url }: Served): Promise<void> {
+  await page.goto(url);
+  await page.waitForSelector('[data-app-state=loaded]');
+}
+
+/** Goes to a screen by its path, as a link would. */
+export async function goTo(page: Page, path: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`#${path}`)}`);
+}
+
+/** Chooses a folder of the demo in the picker that is open, and everything or one thing in it. */
+export async function pickFromDemo(page: Page, what: 'all' | { name: string }): Promise<void> {
+  await page.click(mark('picker-demo'));
+  const picker = page.locator(mark('picker'));
+  if (what === 'all') await page.click(mark('picker-all'));
+  else await picker.getByRole('button', { name: what.name, exact: false }).first().click();
+  await page.click(mark('picker-accept'));
+}
+
+/** Errors of the page, and what its policy refused, as they come. */
+export function complaintsOf(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  return complaints;
+}

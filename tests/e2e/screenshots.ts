@@ -1,0 +1,82 @@
+// Pictures of every screen, light and dark, in two sizes, of the demo project: node tests/e2e/screenshots.ts [folder]
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { type Page } from 'playwright';
+
+import { root, temporaryFolder } from '../support/foretune.ts';
+
+import { launchChromium } from './chromium.ts';
+import { enter, goTo, mark } from './screens.ts';
+import { startServe } from './served.ts';
+
+const sizes = [
+  { width: 1280, height: 800 },
+  { width: 1920, height: 1080 },
+];
+const folder = resolve(process.argv[2] ?? join(root, 'out', 'screenshots'));
+mkdirSync(folder, { recursive: true });
+
+const home = temporaryFolder();
+const [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project: 'demo' })]);
+
+/** What is pictured, and how to get there from what was pictured before. */
+const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
+  ['results', (page) => goTo(page, '/results').then(() => page.waitForSelector(mark('heatmap')))],
+  ['results-table', (page) => page.click(mark('tab-table'))],
+  ['results-export', (page) => page.click(mark('export'))],
+  ['home', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/'))],
+  ['models', (page) => goTo(page, '/models').then(() => page.waitForSelector(mark('model-card')))],
+  ['models-picker', (page) => page.click(mark('add-model')).then(() => page.click(mark('picker-demo')))],
+  [
+    'data',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await goTo(page, '/data');
+      await page.waitForSelector(mark('clip'));
+      await page.getByText('files read').waitFor();
+      await page.waitForTimeout(2000);
+    },
+  ],
+  ['data-clip', (page) => page.locator(mark('clip')).scrollIntoViewIfNeeded()],
+  ['experiments', (page) => goTo(page, '/experiments').then(() => page.waitForSelector('tr.item'))],
+  [
+    'experiment-new',
+    async (page) => {
+      await goTo(page, '/experiments/new');
+      await page.waitForSelector(mark('label-word'));
+      await page.locator(`${mark('label-word')} input`).check();
+      await page.waitForSelector(mark('estimate'));
+    },
+  ],
+  ['settings', (page) => goTo(page, '/settings')],
+  ['jobs', (page) => page.keyboard.press('j').then(() => page.waitForSelector(mark('job')))],
+  ['shortcuts', (page) => page.keyboard.press('Escape').then(() => page.keyboard.press('?'))],
+];
+
+try {
+  const waiting = await browser.newPage({ viewport: sizes[0] });
+  await enter(waiting, served);
+  await waiting.waitForSelector(mark('heatmap'), { timeout: 200_000 });
+  await waiting.screenshot({ path: join(folder, 'results-running-light-1280.png') });
+  await waiting.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+  await waiting.close();
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const viewport of sizes) {
+      const page = await browser.newPage({ viewport, colorScheme, reducedMotion: 'reduce' });
+      await enter(page, served);
+      for (const [name, show] of pictures) {
+        await show(page);
+        await page.waitForTimeout(500);
+        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${viewport.width}.png`) });
+      }
+      await page.close();
+    }
+  }
+  process.stdout.write(`${folder}\n`);
+} finally {
+  await browser.close();
+  await served.stop();
+  home.remove();
+}
