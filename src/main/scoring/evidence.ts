@@ -3,6 +3,7 @@ import {
   createShiftedFactors,
   factorShifted,
   type ShiftedFactors,
+  shiftedProduct,
   shiftedProducts,
   solveShifted,
 } from '#main/linalg/tridiagonalSolve.ts';
@@ -131,9 +132,9 @@ function polish(profile: EvidenceProfile, target: number, low: number, high: num
     if (slope > 0) low = u;
     else high = u;
     const newton = u - slope / curvature;
-    const next = newton > low && newton < high ? newton : 0.5 * (low + high);
-    if (Math.abs(next - u) <= tolerance || step === maxSteps) return step;
-    u = next;
+    // At the maximum rounding decides the sign of the slope, and may leave u just outside of the bracket.
+    if (Math.abs(newton - u) <= tolerance || high - low <= tolerance || step === maxSteps) return step;
+    u = newton > low && newton < high ? newton : 0.5 * (low + high);
   }
 }
 
@@ -141,6 +142,8 @@ function polish(profile: EvidenceProfile, target: number, low: number, high: num
 interface Misfit {
   q: number;
   m2: number;
+  /** x'x. */
+  xx: number;
   beta: number;
   /** The noise stands at its floor. */
   capped: boolean;
@@ -153,7 +156,6 @@ class EvidenceProfile {
   private readonly squares: Float64Array;
   private readonly factors: ShiftedFactors;
   private readonly x: Float64Array;
-  private readonly y: Float64Array;
   private readonly work: Float64Array;
   private readonly products: Float64Array;
   /** F has as many independent rows as there are samples: nothing is left over, and the evidence is bounded without a floor. */
@@ -171,7 +173,6 @@ class EvidenceProfile {
     this.squares = squares;
     this.factors = createShiftedFactors(size);
     this.x = new Float64Array(size);
-    this.y = new Float64Array(size);
     this.work = new Float64Array(4 * size);
     this.products = new Float64Array(2 * squares.length);
     this.fullRowRank = hasFullRowRank(problem);
@@ -205,12 +206,10 @@ class EvidenceProfile {
   /** Slopes dL/d ln t of all targets. */
   slopes(into: Float64Array): void {
     const { t, gamma, products, interpolants, right } = this;
-    const { size } = this.problem.tridiagonal;
     if (!interpolants) shiftedProducts(this.factors, right, into.length, this.work, products);
     for (let target = 0; target < into.length; target++) {
-      if (interpolants) solveShifted(this.factors, right, target * size, this.x);
       const { beta, m2 } = interpolants
-        ? this.misfitOfSolution(target)
+        ? this.solve(target)
         : this.misfit(target, products[2 * target], products[2 * target + 1]);
       into[target] = 0.5 * (gamma - beta * t * m2);
     }
@@ -218,12 +217,9 @@ class EvidenceProfile {
 
   /** Slope dL/d ln t and curvature of one target. */
   evaluate(target: number): { slope: number; curvature: number } {
-    const { t, x, y } = this;
-    solveShifted(this.factors, this.right, target * x.length, x);
-    const { q, m2, beta, capped } = this.misfitOfSolution(target);
-    solveShifted(this.factors, x, 0, y);
-    const xx = dot(x, 0, x);
-    const xy = dot(x, 0, y);
+    const { t } = this;
+    const { q, m2, xx, beta, capped } = this.solve(target);
+    const xy = shiftedProduct(this.factors, this.x);
     const m2Slope = this.problem.form === 'gram' ? -2 * xy : 2 * (t * xy - xx);
     const slope = 0.5 * (this.gamma - beta * t * m2);
     const curvature = 0.5 * (this.gammaSlope - beta * t * (m2 + t * m2Slope) + (capped ? 0 : (beta * t * t * m2 * m2) / q));
@@ -231,36 +227,35 @@ class EvidenceProfile {
   }
 
   maximumHere(target: number): EvidenceMaximum {
-    const { t, gamma, x } = this;
+    const { t, gamma } = this;
     const { n, eigenvalues } = this.problem;
-    solveShifted(this.factors, this.right, target * x.length, x);
-    const { q, beta, capped } = this.misfitOfSolution(target);
+    const { q, beta, capped } = this.solve(target);
     let logDeterminant = 0;
     for (const sigma of eigenvalues) logDeterminant += Math.log1p(sigma / t);
     const value = 0.5 * Math.log(beta / (2 * Math.PI)) - (0.5 * (beta * q + logDeterminant)) / n;
     return { value, t, beta, gamma, iterations: 0, perfectFit: capped };
   }
 
-  /** The misfit from x = (T + tI)^-1 c as it was solved last. */
-  private misfitOfSolution(target: number): Misfit {
+  /** The misfit from x = (T + tI)^-1 c, which stays in `x`. */
+  private solve(target: number): Misfit {
     const { x, interpolants, right } = this;
     const from = target * x.length;
-    const xx = dot(x, 0, x);
+    const { cx, xx } = solveShifted(this.factors, right, from, x);
     // y'y - c'x loses all digits near a perfect fit; with nothing left over, q is t w'x for the interpolating weights w.
-    if (interpolants) return this.withBeta(target, this.t * dot(interpolants, from, x), xx);
-    return this.misfit(target, dot(right, from, x), xx);
+    if (interpolants) return this.withBeta(target, this.t * dot(interpolants, from, x), xx, xx);
+    return this.misfit(target, cx, xx);
   }
 
   /** q = y'(I + FF'/t)^-1 y and dq/dt from c'x and x'x. */
   private misfit(target: number, cx: number, xx: number): Misfit {
-    if (this.problem.form === 'kernel') return this.withBeta(target, this.t * cx, Math.max(0, cx - this.t * xx));
-    return this.withBeta(target, Math.max(0, this.squares[target] - cx), xx);
+    if (this.problem.form === 'kernel') return this.withBeta(target, this.t * cx, Math.max(0, cx - this.t * xx), xx);
+    return this.withBeta(target, Math.max(0, this.squares[target] - cx), xx, xx);
   }
 
-  private withBeta(target: number, q: number, m2: number): Misfit {
+  private withBeta(target: number, q: number, m2: number, xx: number): Misfit {
     const floor = noiseFloor * this.squares[target];
     const capped = !this.fullRowRank && q < floor;
-    return { q, m2, beta: this.problem.n / (capped ? floor : q), capped };
+    return { q, m2, xx, beta: this.problem.n / (capped ? floor : q), capped };
   }
 }
 

@@ -2,11 +2,21 @@ import { describe, expect, it } from 'vitest';
 
 import { canonicalNames, countBlocks, encoderPrefix, isBuffer, layerOf, moduleOf } from '#main/merging/names.ts';
 
-const canonicalOf = (names: string[]) => Object.fromEntries([...canonicalNames(names)].map(([name, { canonical, isHead }]) => [name, isHead ? `head ${canonical}` : canonical]));
+const canonicalOf = (names: string[]) =>
+  Object.fromEntries(
+    [...canonicalNames(names)].map(([name, { canonical, isHead }]) => [name, isHead ? `head ${canonical}` : canonical]),
+  );
 
 describe('names of tensors', () => {
   it('lose their prefix; what stands beside the encoder is a head', () => {
-    expect(canonicalOf(['hubert.feature_extractor.conv_layers.0.conv.weight', 'hubert.encoder.layers.0.final_layer_norm.bias', 'hubert.masked_spec_embed', 'lm_head.weight'])).toEqual({
+    expect(
+      canonicalOf([
+        'hubert.feature_extractor.conv_layers.0.conv.weight',
+        'hubert.encoder.layers.0.final_layer_norm.bias',
+        'hubert.masked_spec_embed',
+        'lm_head.weight',
+      ]),
+    ).toEqual({
       'hubert.feature_extractor.conv_layers.0.conv.weight': 'feature_extractor.conv_layers.0.conv.weight',
       'hubert.encoder.layers.0.final_layer_norm.bias': 'encoder.layers.0.final_layer_norm.bias',
       'hubert.masked_spec_embed': 'masked_spec_embed',
@@ -39,7 +49,10 @@ describe('names of tensors', () => {
   });
 
   it('of models that nobody knows stay, but for the usual heads', () => {
-    expect(canonicalOf(['blocks.0.weight_v', 'classifier.weight'])).toEqual({ 'blocks.0.weight_v': 'blocks.0.parametrizations.weight.original1', 'classifier.weight': 'head classifier.weight' });
+    expect(canonicalOf(['blocks.0.weight_v', 'classifier.weight'])).toEqual({
+      'blocks.0.weight_v': 'blocks.0.parametrizations.weight.original1',
+      'classifier.weight': 'head classifier.weight',
+    });
   });
 
   it('tell the module and the layer of hidden_states', () => {

@@ -21,10 +21,16 @@ describe('rounding float64 once to 16 bits', () => {
     const near = fc.oneof(
       fc.double({ min: -1.5 * largest, max: 1.5 * largest, noNaN: true }),
       // Half way between two neighbours, and a hair beside it: where rounding twice goes wrong.
-      fc.record({ bits: fc.integer({ min: 0, max: infinity - 2 }), hair: fc.constantFrom(0, 2 ** -40, -(2 ** -40), 2 ** -50), sign: fc.constantFrom(-1, 1) }).map(({ bits, hair, sign }) => {
-        const middle = (decode(bits) + decode(bits + 1)) / 2;
-        return sign * middle * (1 + hair);
-      }),
+      fc
+        .record({
+          bits: fc.integer({ min: 0, max: infinity - 2 }),
+          hair: fc.constantFrom(0, 2 ** -40, -(2 ** -40), 2 ** -50),
+          sign: fc.constantFrom(-1, 1),
+        })
+        .map(({ bits, hair, sign }) => {
+          const middle = (decode(bits) + decode(bits + 1)) / 2;
+          return sign * middle * (1 + hair);
+        }),
     );
     fc.assert(
       fc.property(near, (value) => {
@@ -32,7 +38,8 @@ describe('rounding float64 once to 16 bits', () => {
         expect(bits >>> 15).toBe(Object.is(Math.sign(value), -0) || value < 0 ? 1 : 0);
         const magnitude = bits & 0x7fff;
         const target = Math.abs(value);
-        const at = (pattern: number) => (pattern === infinity ? 2 * decode(infinity - 1) - decode(infinity - 2) : decode(pattern));
+        const at = (pattern: number) =>
+          pattern === infinity ? 2 * decode(infinity - 1) - decode(infinity - 2) : decode(pattern);
         const error = Math.abs(at(magnitude) - target);
         for (const other of [magnitude - 1, magnitude + 1]) {
           if (other < 0 || other > infinity) continue;

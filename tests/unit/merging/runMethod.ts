@@ -45,7 +45,11 @@ export function runMethod({ method, settings, alpha = 1, chunk = Infinity, base,
 }
 
 /** Merges task vectors from a base of zeros, as one tensor. */
-export function mergeVectors(method: MergeMethod, vectors: readonly (readonly number[])[], options: Omit<Run, 'method' | 'base' | 'tuned'> = {}): number[] {
+export function mergeVectors(
+  method: MergeMethod,
+  vectors: readonly (readonly number[])[],
+  options: Omit<Run, 'method' | 'base' | 'tuned'> = {},
+): number[] {
   const base = [new Float64Array(vectors[0].length)];
   return [...runMethod({ method, base, tuned: vectors.map((vector) => [Float64Array.from(vector)]), ...options })[0]];
 }

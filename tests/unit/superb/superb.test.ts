@@ -33,7 +33,11 @@ Pre-trained,5.17,6.38,96.59,.0687,81.86,5.56,6.32,64.99,98.02,88.54,24.70,815.47
 `);
     const { rows, misprints } = await superbOfFiles({ results });
     expect(misprints).toEqual([]);
-    expect(rows.map(({ score }) => score)).toEqual([expect.closeTo(829.598, 3), expect.closeTo(668.697, 3), expect.closeTo(815.469, 3)]);
+    expect(rows.map(({ score }) => score)).toEqual([
+      expect.closeTo(829.598, 3),
+      expect.closeTo(668.697, 3),
+      expect.closeTo(815.469, 3),
+    ]);
   });
 
   it('takes other anchors and any tasks, and does not clip', async () => {
@@ -65,6 +69,8 @@ Pre-trained,5.17,6.38,96.59,.0687,81.86,5.56,6.32,64.99,98.02,88.54,24.70,815.47
   });
 
   it('refuses a task there is not', async () => {
-    await expect(superbOfFiles({ tasks: ['xyz'] })).rejects.toThrow('There is no task "xyz" in the anchors; there are pr, asr, ks');
+    await expect(superbOfFiles({ tasks: ['xyz'] })).rejects.toThrow(
+      'There is no task "xyz" in the anchors; there are pr, asr, ks',
+    );
   });
 });
