@@ -8,7 +8,6 @@ const configuration: Configuration = {
   files: [
     'out/**',
     'resources/**',
-    '!resources/onnx.proto',
     'package.json',
     // Packages with native code carry it for all systems, 290 MB of it. Only this system's goes along.
     '!node_modules/onnxruntime-node/bin/napi-v*/!(${platform})/**',
@@ -18,6 +17,8 @@ const configuration: Configuration = {
     '!node_modules/better-sqlite3/{deps,src}/**',
     '!**/*.{d.ts,d.mts,d.cts,map,md}',
     'resources/**/*.md',
+    '!resources/onnx.proto',
+    '!resources/kernels/**',
   ],
   asar: true,
   // The system can load libraries from real files only, and real files are read in place rather than copied out first.

@@ -3,7 +3,7 @@ import pluginVue from 'eslint-plugin-vue';
 import tseslint from 'typescript-eslint';
 
 export default defineConfigWithVueTs(
-  { ignores: ['node_modules', 'out', 'dist', 'release', 'coverage', 'src/main/onnx/schema', 'resources/kernels/*.ts'] },
+  { ignores: ['node_modules', 'out', 'dist', 'release', 'coverage', 'src/main/onnx/schema', 'resources/kernels'] },
   pluginVue.configs['flat/recommended'],
   vueTsConfigs.recommendedTypeChecked,
   {

@@ -1,5 +1,7 @@
 import { benchLogme } from './logme.ts';
+import { benchMerge } from './merge.ts';
 import { benchScoring } from './scoring.ts';
 
 benchLogme();
+await benchMerge();
 await benchScoring();

@@ -42,7 +42,7 @@ beforeEach(async () => {
 afterEach(() => context.close());
 
 /** Resolves when the page has drawn itself. */
-const drawn = (): Promise<unknown> => page.waitForFunction("document.querySelector('#app')?.childElementCount > 0");
+const drawn = (): Promise<unknown> => page.waitForSelector('#app > *', { state: 'attached' });
 
 describe('foretune serve, in Chromium', () => {
   it('lets the browser in by the token, which leaves the address, and keeps it by a cookie', async () => {

@@ -36,7 +36,7 @@ beforeEach(async () => {
   mkdirSync(home);
   app = await _electron.launch({ executablePath, args: arguments_(newProject('First')), env: environment() });
   page = await app.firstWindow();
-  await page.waitForFunction("document.querySelector('#app')?.childElementCount > 0");
+  await page.waitForSelector('#app > *', { state: 'attached' });
 });
 afterEach(() => app.close());
 

@@ -122,7 +122,10 @@ export async function createModelFolders(
 
   return {
     async write(member, { name }, start, bytes) {
-      await files[member].write(bytes, offsets.get(name)! + start);
+      await files[member].write(bytes, offsets.get(name)! + start).catch((error: Error) => {
+        // The user knows the place, not the temporary name that the file's own sentence has.
+        throw writeError(place, error.cause ?? error);
+      });
     },
     async commit(members, copies) {
       try {

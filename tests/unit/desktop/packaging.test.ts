@@ -63,7 +63,7 @@ describe('the packed app', () => {
       'out/preload/index.cjs',
       'out/renderer/index.html',
       'package.json',
-      ...filesIn('resources').filter((file) => !file.endsWith('onnx.proto')),
+      ...filesIn('resources').filter((file) => !/onnx\.proto$|kernels/.test(file)),
     ];
     expect(packed(ours, 'linux', 'x64').sort()).toEqual([...ours].sort());
     expect(
@@ -71,6 +71,7 @@ describe('the packed app', () => {
         [
           'src/main/cli/main.ts',
           'resources/onnx.proto',
+          'resources/kernels/README.md',
           'tests/e2e/chromium.ts',
           '.env',
           'node_modules/zod/index.d.ts',

@@ -80,13 +80,16 @@ describe('serve', () => {
     const running = await start();
     const [one, two] = [openWindow(running), openWindow(running)];
     const path = join(home, 'Shared.foretune');
-    const { project } = await one.api.projects.open({ path, mode: 'create', name: 'Shared' });
+    const made = createProject(path, { name: 'Shared' });
+    const experiment = made.createExperiment({ name: 'words', spec: {}, specHash: 'h' });
+    made.close();
+    const { project } = await one.api.projects.open({ path });
     expect(await two.api.projects.open({ path })).toEqual({ project });
     const changes = (await two.api.projects.watch({ project }))[Symbol.asyncIterator]();
     const told = changes.next();
-    await one.api.projects.setNotes({ project, experiment: 1, text: 'seen by both' });
+    await one.api.projects.setNotes({ project, experiment, text: 'seen by both' });
     expect((await told).value).toBe('notes');
-    expect(await two.api.projects.notes({ project, experiment: 1 })).toEqual({ text: 'seen by both' });
+    expect(await two.api.projects.notes({ project, experiment })).toEqual({ text: 'seen by both' });
   });
 
   it('is stopped in the middle of a run, which is kept and taken up at the next start', async () => {
