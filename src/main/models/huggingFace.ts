@@ -8,6 +8,7 @@ import { ForetuneError } from '#shared/errors.ts';
 
 import { type EncoderConfig, frontEndNorm, isPreNorm, parseConfig } from './config.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { type Head, parseHead } from './heads.ts';
 import { readJsonObject } from './jsonFile.ts';
 import { type EncoderModel } from './model.ts';
 import { allLayers, findParameters, findPrefix } from './parameters.ts';
@@ -91,6 +92,19 @@ export async function huggingFaceFingerprint(
 }
 
 /**
+ * What a folder's config.json says about its encoder and head; nothing else need be there.
+ * @throws ForetuneError `not-found` (no config.json), `unsupported` (another architecture), `corrupt`, `mismatch`.
+ */
+export async function readModelConfig(folder: string): Promise<{ path: string; config: EncoderConfig; head: Head | null }> {
+  const path = join(folder, 'config.json');
+  const found = await readJsonObject(path);
+  if (!found)
+    throw new ForetuneError('not-found', `${folder} has no config.json; a Hugging Face model folder has one beside its weights.`);
+  const config = parseConfig(found.json, path);
+  return { path, config, head: parseHead(found.json, config, path) };
+}
+
+/**
  * Opens a Hugging Face speech-encoder folder: config.json, preprocessor_config.json and the headers of its weights, which are
  * checked against the architecture. The weights themselves are sampled for the fingerprint only.
  * @throws ForetuneError `not-found` (no config.json or weights), `unsupported` (another architecture), `mismatch` (tensors missing
@@ -98,11 +112,7 @@ export async function huggingFaceFingerprint(
  */
 export async function openHuggingFaceModel(path: string): Promise<EncoderModel> {
   const folder = resolve(path);
-  const configPath = join(folder, 'config.json');
-  const found = await readJsonObject(configPath);
-  if (!found)
-    throw new ForetuneError('not-found', `${folder} has no config.json; a Hugging Face model folder has one beside its weights.`);
-  const config = parseConfig(found.json, configPath);
+  const { config } = await readModelConfig(folder);
   const { path: weightsPath, checkpoint } = await openWeights(folder);
   const prefix = findPrefix(checkpoint);
   const tensors = findParameters(weightsPath, config, checkpoint, prefix);
