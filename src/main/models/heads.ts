@@ -62,6 +62,16 @@ function labelNames(path: string, id2label: Record<string, string> | null | unde
   return names;
 }
 
+/** What is thrown where a head is needed and the model has none. */
+export function noHead(name: string, problem?: string): ForetuneError {
+  return new ForetuneError(
+    'unsupported',
+    problem === undefined
+      ? `${name} is an encoder without a head: it has no logits. Choose a fine-tuned model (*ForCTC, *ForSequenceClassification, or an ONNX file with a "logits" output).`
+      : `${name} was opened without its head: ${problem}`,
+  );
+}
+
 /**
  * The head that config.json's `architectures` name: that of `*ForCTC` or `*ForSequenceClassification`, null for a bare encoder and
  * for heads of other tasks.
