@@ -29,7 +29,7 @@ export function count(value: string): number {
 
 export function seconds(value: string): number {
   const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError('Give a number of seconds above 0.');
+  if (!(number > 0 && number <= 1e6)) throw new InvalidArgumentError('Give a number of seconds above 0, at most 1000000.');
   return number;
 }
 
