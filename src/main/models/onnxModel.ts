@@ -51,7 +51,7 @@ const copyBelow = 64 * 2 ** 20;
 const dtypeNames: Record<number, string> = { 1: 'F32', 10: 'F16', 16: 'BF16', 11: 'F64', 3: 'I8', 2: 'U8' };
 
 /** The .onnx file of a path: the file itself, the only one of a folder, or its onnx/model.onnx. */
-async function findFile(path: string): Promise<string> {
+export async function findOnnxFile(path: string): Promise<string> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -76,7 +76,8 @@ async function findFile(path: string): Promise<string> {
   throw new ForetuneError('not-found', `${path} holds no .onnx file.`);
 }
 
-async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
+/** Opens a file for the time of `use`. */
+export async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
   const source = await openFile(path);
   try {
     return await use(source);
@@ -209,7 +210,7 @@ function constantNote({ nodes }: OnnxStructure): string[] {
  */
 export async function openOnnxModel(path: string, options: { mapping?: OnnxMapping } = {}): Promise<EncoderModel> {
   const { mapping = {} } = options;
-  const file = await findFile(path);
+  const file = await findOnnxFile(path);
   return withSource(file, async (source) => {
     const structure = await readStructure(source);
     const files = await confineExternalData(file, structure);

@@ -224,7 +224,7 @@ function connection(db: Database.Database, path: string, mode: ProjectMode, lock
   };
 }
 
-function assertFolderWritable(path: string): void {
+function assertFolderWritable(path: string, remedy = 'copy it elsewhere or open it read-only'): void {
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (error) {
@@ -233,7 +233,7 @@ function assertFolderWritable(path: string): void {
       throw new ForetuneError('not-found', `The folder ${dirname(path)} does not exist.`, { cause: error });
     throw new ForetuneError(
       code,
-      `${path} cannot be written: its folder is ${code === 'no-space' ? 'on a read-only disk' : 'not writable by you'}; copy it elsewhere or open it read-only.`,
+      `${path} cannot be written: its folder is ${code === 'no-space' ? 'on a read-only disk' : 'not writable by you'}; ${remedy}.`,
       { cause: error },
     );
   }
@@ -251,7 +251,7 @@ function memoryDatabase(migrations: readonly Migration[], content?: Buffer): Dat
  * The file appears under its name only when it is complete.
  */
 export function createFile(path: string, fill: (db: Database.Database) => void): void {
-  assertFolderWritable(path);
+  assertFolderWritable(path, 'choose another folder');
   const lock = guarded(path, () => lockForWriting(path));
   const temporary = `${path}.${process.pid}.tmp`;
   try {
