@@ -84,35 +84,37 @@ export const dataProcedures = {
    * Reads all alignments and says what was understood: tiers, files without one, problems, and, for a label, its classes with the
    * intervals and seconds of each. Tells how far it is as it goes; the report comes last.
    */
-  alignments: procedure
-    .input(dataChoiceSchema.extend({ label: z.string().optional() }))
-    .handler(async function* ({ input, context, signal }) {
-      const choice = allowed(context, input);
-      const dataset = await context.datasets.open(choice);
-      const source = await context.datasets.alignments(choice, context.files.allow, true);
-      if (!source) throw new ForetuneError('usage', 'Name a folder, a file or a column with the alignments.');
-      const total = dataset.utterances.length;
-      let done = 0;
-      let finished = false;
-      const reading = collectAlignments(dataset, source, choice.alignments!, input.label === undefined ? [] : [input.label], {
-        signal,
-        step: () => done++,
-      }).finally(() => (finished = true));
-      reading.catch(() => undefined);
-      while (!finished) {
-        await Promise.race([reading.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 200).unref())]);
-        if (!finished) yield { done, total, report: null };
-      }
-      const { report, columns } = await reading;
-      const [label] = columns.map(({ name, classes, counts, seconds, unlabelled }) => ({
-        name,
-        classes,
-        counts,
-        seconds,
-        unlabelled,
-      }));
-      yield { done: total, total, report: { ...report, label: columns.length > 0 ? label : null } };
-    }),
+  alignments: procedure.input(dataChoiceSchema.extend({ label: z.string().optional() })).handler(async function* ({
+    input,
+    context,
+    signal,
+  }) {
+    const choice = allowed(context, input);
+    const dataset = await context.datasets.open(choice);
+    const source = await context.datasets.alignments(choice, context.files.allow, true);
+    if (!source) throw new ForetuneError('usage', 'Name a folder, a file or a column with the alignments.');
+    const total = dataset.utterances.length;
+    let done = 0;
+    let finished = false;
+    const reading = collectAlignments(dataset, source, choice.alignments!, input.label === undefined ? [] : [input.label], {
+      signal,
+      step: () => done++,
+    }).finally(() => (finished = true));
+    reading.catch(() => undefined);
+    while (!finished) {
+      await Promise.race([reading.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 200).unref())]);
+      if (!finished) yield { done, total, report: null };
+    }
+    const { report, columns } = await reading;
+    const [label] = columns.map(({ name, classes, counts, seconds, unlabelled }) => ({
+      name,
+      classes,
+      counts,
+      seconds,
+      unlabelled,
+    }));
+    yield { done: total, total, report: { ...report, label: columns.length > 0 ? label : null } };
+  }),
 
   /** Puts a data set on the project's list. */
   add: procedure.input(dataChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {

@@ -45,7 +45,12 @@ export function waveformRule(
  * @param start the part's first sample
  * @throws ForetuneError `mismatch` if the front end gives another number of frames than the encoder did
  */
-export function frameTimes({ frontEnd, rate }: Pick<WaveformRule, 'frontEnd' | 'rate'>, start: number, samples: number, frames: number) {
+export function frameTimes(
+  { frontEnd, rate }: Pick<WaveformRule, 'frontEnd' | 'rate'>,
+  start: number,
+  samples: number,
+  frames: number,
+) {
   if (!frontEnd) throw new ForetuneError('internal', 'Times of frames were asked for of an encoder whose front end is unknown.');
   const expected = frameCount(frontEnd, samples);
   if (expected !== frames) {

@@ -293,7 +293,13 @@ export class StreamingStatistics {
   }
 
   /** Hands the frames [first, end) to the Gram kernel. */
-  private async pushFrames(accumulator: Accumulator, mask: number, features: Float32Array, first: number, end: number): Promise<void> {
+  private async pushFrames(
+    accumulator: Accumulator,
+    mask: number,
+    features: Float32Array,
+    first: number,
+    end: number,
+  ): Promise<void> {
     const { width } = this.plan;
     const waiting = this.waiting(accumulator, 'frame', mask);
     const { x } = waiting;

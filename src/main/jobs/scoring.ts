@@ -503,13 +503,7 @@ function alignmentsOf(prepared: PreparedScoring, report: AlignmentReport, units:
 }
 
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf(
-  prepared: PreparedScoring,
-  run: ScoringRun,
-  { model, weights }: Pass,
-  opened: OpenReply,
-  units: GroupUnit[],
-) {
+function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: OpenReply, units: GroupUnit[]) {
   const { spec, dataset, columns, alignments } = prepared;
   return {
     ...versions,

@@ -157,7 +157,10 @@ export async function lookUp(written: string, folders: readonly string[]): Promi
 }
 
 /** Results of `task` for every item, in order, a few at a time. */
-export async function mapConcurrently<Item, Result>(items: readonly Item[], task: (item: Item) => Promise<Result>): Promise<Result[]> {
+export async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  task: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   let next = 0;
   const work = async () => {

@@ -92,14 +92,18 @@ function classification(dataset: Dataset, name: string, texts: readonly string[]
       `column "${name}" of ${dataset.name} has one class ("${classes[0]}", ${counts[0]} rows): a score needs at least two; choose another column.`,
     );
   }
-  return { name, kind: 'classification', classes, k: classes.length, values, counts, unlabelled: values.filter((value) => value === null).length };
+  return {
+    name,
+    kind: 'classification',
+    classes,
+    k: classes.length,
+    values,
+    counts,
+    unlabelled: values.filter((value) => value === null).length,
+  };
 }
 
-function regression(
-  dataset: Dataset,
-  name: string,
-  texts: readonly string[],
-): LabelColumn & { values: (number | null)[] } {
+function regression(dataset: Dataset, name: string, texts: readonly string[]): LabelColumn & { values: (number | null)[] } {
   const values = texts.map((text, i) => {
     if (isMissingNumber(text)) return null;
     const value = parseNumber(text);

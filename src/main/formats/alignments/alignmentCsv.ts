@@ -28,7 +28,9 @@ export function parseAlignmentCsv(bytes: Uint8Array, name: string): AlignmentTab
   const [bad] = problems;
   if (bad !== undefined) throw new ForetuneError('corrupt', `${name}, line ${bad.row}: ${bad.message}.`);
   const column = (what: keyof typeof spellings) =>
-    spellings[what].map((spelling) => columns.find((given) => given.toLowerCase() === spelling)).find((found) => found !== undefined);
+    spellings[what]
+      .map((spelling) => columns.find((given) => given.toLowerCase() === spelling))
+      .find((found) => found !== undefined);
   const [file, start, end, label, tier] = [column('file'), column('start'), column('end'), column('label'), column('tier')];
   if (start === undefined || end === undefined || label === undefined) {
     const missing = [start === undefined && 'start', end === undefined && 'end', label === undefined && 'label'].filter(Boolean);

@@ -31,7 +31,11 @@ export function parseCtm(bytes: Uint8Array, name: string): AlignmentTable {
   }
   const table: AlignmentTable = new Map();
   for (const [file, intervals] of files) {
-    const tier = { name: '', kind: 'intervals' as const, intervals: checkedIntervals(intervals, `${name}, file ${file}`, rounding) };
+    const tier = {
+      name: '',
+      kind: 'intervals' as const,
+      intervals: checkedIntervals(intervals, `${name}, file ${file}`, rounding),
+    };
     table.set(file, { tiers: [tier], notes: [] });
   }
   return table;

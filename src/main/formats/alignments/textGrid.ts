@@ -166,8 +166,7 @@ export function parseTextGrid(bytes: Uint8Array, name: string): FileAlignment {
   const size = reader.count('the number of tiers');
   const tiers: Tier[] = [];
   for (let i = 0; i < size; i++) {
-    if (reader.peek === undefined)
-      throw new ForetuneError('corrupt', `${name} promises ${size} tiers but has ${i}.`);
+    if (reader.peek === undefined) throw new ForetuneError('corrupt', `${name} promises ${size} tiers but has ${i}.`);
     tiers.push(readTier(reader, i + 1, name));
   }
   if (reader.peek !== undefined)

@@ -6,7 +6,15 @@ import { foldPhone } from '#main/formats/alignments/timitPhones.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type AlignmentChoice } from '#shared/experiment.ts';
 
-import { type Dataset, type DatasetProblem, lookUp, mapConcurrently, requireColumn, searchFolders, type Utterance } from '../dataset.ts';
+import {
+  type Dataset,
+  type DatasetProblem,
+  lookUp,
+  mapConcurrently,
+  requireColumn,
+  searchFolders,
+  type Utterance,
+} from '../dataset.ts';
 import { type AlignedLabels, type LabelColumn, sortClasses } from '../labels.ts';
 import { filesFor, indexFolder, isFolder } from './files.ts';
 import { alignmentOfOne, type AlignmentFormat, inTable, joined, readAlignment } from './read.ts';
@@ -116,7 +124,9 @@ export async function openAlignments(
     return {
       path,
       of: (utterance) => {
-        const files = dataset.utterances.every((other) => other.path === utterance.path) ? [path] : filesFor(named, utterance.path);
+        const files = dataset.utterances.every((other) => other.path === utterance.path)
+          ? [path]
+          : filesFor(named, utterance.path);
         return files.length === 0 ? Promise.resolve(null) : readFiles(files, utterance);
       },
     };
@@ -137,7 +147,12 @@ export async function openAlignments(
           );
         }
         taken.set(name, utterance.path);
-        return { ...partOf(alignment, utterance), files: [path], format: file.format, digest: digestOf([JSON.stringify(alignment)]) };
+        return {
+          ...partOf(alignment, utterance),
+          files: [path],
+          format: file.format,
+          digest: digestOf([JSON.stringify(alignment)]),
+        };
       }),
   };
 }

@@ -112,4 +112,3 @@ export function joined(parts: readonly FileAlignment[]): FileAlignment {
   if (parts.length === 1) return parts[0];
   return { tiers: parts.flatMap(({ tiers }) => tiers), notes: parts.flatMap(({ notes }) => notes) };
 }
-
