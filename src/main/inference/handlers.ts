@@ -148,9 +148,18 @@ export function inferenceHandlers() {
     },
 
     /** Adds one utterance; returns its frames (0 if it is too short for one). */
-    async addUtterance({ samples, values }: { samples: Float32Array; values: TargetValue[] }): Promise<{ frames: number }> {
+    async addUtterance({
+      samples,
+      values,
+      utterance,
+    }: {
+      samples: Float32Array;
+      values: TargetValue[];
+      /** Its number in the data set. */
+      utterance?: number;
+    }): Promise<{ frames: number }> {
       const pass = need(statistics, 'statistics');
-      pass.beginUtterance(values);
+      pass.beginUtterance(values, utterance);
       for await (const { layers, frames } of parts(samples)) await pass.addFrames(layers, frames);
       return { frames: await pass.endUtterance() };
     },

@@ -2,6 +2,7 @@ import { type FeatureMoments, type TargetMoments, createFeatureMoments, createTa
 import { type Unit } from '#shared/score.ts';
 
 import { createRows, type GramKernel, type Rows } from './gram.ts';
+import { type RowSample, type RowSamplePlan, RowSampler } from './rowSample.ts';
 
 /** A label column as the statistics see it. */
 export interface TargetColumn {
@@ -17,6 +18,8 @@ export interface StatisticsPlan {
   width: number;
   units: Unit[];
   columns: TargetColumn[];
+  /** Rows to keep besides the moments; none where absent. */
+  sample?: RowSamplePlan;
 }
 
 /** One column's value on one utterance: class index or number; null where the utterance has no label. */
@@ -30,6 +33,8 @@ export interface UnitStatistics {
   strata: Map<number, FeatureMoments>;
   /** Cross terms with each column, over all its strata. */
   targets: TargetMoments[];
+  /** Some of the rows themselves, where the plan asks for them. */
+  sample?: RowSample;
 }
 
 /** Everything that scoring needs of one layer. */
@@ -95,6 +100,8 @@ export class StreamingStatistics {
   private frames = 0;
   private mask = 0;
   private values: TargetValue[] = [];
+  private utterance = 0;
+  private samplers = new Map<Unit, RowSampler>();
 
   constructor(plan: StatisticsPlan, kernel: GramKernel) {
     this.plan = plan;
@@ -115,9 +122,10 @@ export class StreamingStatistics {
     };
   }
 
-  /** Starts an utterance with its value in every column. */
-  beginUtterance(values: TargetValue[]): void {
+  /** Starts an utterance with its value in every column, and its number in the data set. */
+  beginUtterance(values: TargetValue[], utterance = 0): void {
     this.values = values;
+    this.utterance = utterance;
     this.mask = stratumOf(values);
     this.frames = 0;
     for (const { utteranceSum } of this.layers ?? []) utteranceSum.fill(0);
@@ -135,13 +143,28 @@ export class StreamingStatistics {
       sumRows(utteranceSum, layers[i], frames, width, shift);
       if (statistics.units.has('frame')) await this.pushFrames(accumulator, layers[i], frames);
     }
+    this.sampler('frame')?.offer(this.utterance, this.frames, frames, layers, () => this.rowValues());
     this.frames += frames;
+  }
+
+  private rowValues(): Float64Array {
+    return Float64Array.from(this.values, (value) => value ?? NaN);
+  }
+
+  private sampler(unit: Unit): RowSampler | undefined {
+    const { units, sample, width, layers, columns } = this.plan;
+    if (!sample || !units.includes(unit)) return undefined;
+    let sampler = this.samplers.get(unit);
+    if (!sampler) this.samplers.set(unit, (sampler = new RowSampler(sample, width, layers.length, columns.length)));
+    return sampler;
   }
 
   /** Ends the utterance; returns its number of frames. */
   async endUtterance(): Promise<number> {
     const { frames, values, mask } = this;
     if (frames === 0 || mask === 0 || !this.layers) return 0;
+    const means = this.layers.map(({ shift, utteranceSum }) => utteranceSum.map((sum, c) => shift[c] + sum / frames));
+    this.sampler('utterance')?.offer(this.utterance, 0, 1, means, () => this.rowValues());
     for (const accumulator of this.layers) {
       const { statistics, utteranceSum } = accumulator;
       for (const [unit, { strata, targets }] of statistics.units) {
@@ -226,6 +249,10 @@ export class StreamingStatistics {
     for (const { waiting } of this.layers ?? []) {
       for (const rows of waiting.values()) await this.empty(rows);
     }
+    for (const [unit, sampler] of this.samplers) {
+      const samples = sampler.samples();
+      this.layers?.forEach(({ statistics }, i) => (statistics.units.get(unit)!.sample = samples[i]));
+    }
     return (this.layers ?? []).map(({ statistics }) => statistics);
   }
 
@@ -235,10 +262,16 @@ export class StreamingStatistics {
       const shift = [...statistics.units.values()].flatMap(({ strata }) => [...strata.values()])[0].shift;
       return { ...this.createAccumulator(statistics.layer, shift), statistics };
     });
+    this.samplers.clear();
+    for (const unit of this.plan.units) {
+      const samples = saved.map(({ units }) => units.get(unit)?.sample).filter((sample) => sample !== undefined);
+      if (samples.length > 0) this.sampler(unit)?.restore(samples);
+    }
   }
 
   /** Forgets all sums but keeps the provisional means, which must be the same in all groups: another group of utterances begins. */
   reset(): void {
     this.layers = this.layers?.map(({ shift }, i) => this.createAccumulator(this.plan.layers[i], shift));
+    this.samplers.clear();
   }
 }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
+import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
@@ -19,7 +20,8 @@ import { type Engine } from './engine.ts';
 import { type JobReport } from './events.ts';
 import { dealGroups, sampleUtterances } from './plan.ts';
 import { Pace } from './pace.ts';
-import { type ScoreLayerTask } from './scoreLayer.ts';
+import { type Refusal, type ScoreLayerTask } from './scoreLayer.ts';
+import { keepPass, openKeptPass, passFolder } from './statisticsCache.ts';
 import { versions } from './versions.ts';
 
 /** A label column as it is scored: the labels themselves, or their shuffled control. */
@@ -45,10 +47,10 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   const { settings } = spec;
   for (const id of settings.metrics) {
     const { needs, name } = metric(id);
-    if (needs !== 'moments') {
+    if (needs === 'two-sets') {
       throw new ForetuneError(
         'unsupported',
-        `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`,
+        `${name} (${id}) compares two sets of features and knows no labels; use "foretune similarity" for two models, layers or data sets.`,
       );
     }
   }
@@ -70,10 +72,20 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     );
   }
 
+  const regressive = labels.filter(({ kind }) => kind === 'regression').map(({ name }) => name);
+  const unfit = settings.metrics.filter((id) => regressive.length > 0 && metric(id).targets === 'classification');
+  if (unfit.length > 0 && regressive.length === labels.length) {
+    throw new ForetuneError(
+      'unsupported',
+      `${unfit.join(', ')} needs classes, but ${regressive.map((name) => `"${name}"`).join(', ')} holds numbers to predict; choose LogME, or --kind classification.`,
+    );
+  }
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
   const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
+  if (unfit.length > 0)
+    warnings.push(`${unfit.join(', ')} needs classes and leaves out ${regressive.map((name) => `"${name}"`).join(', ')}.`);
   return {
     spec,
     models,
@@ -201,6 +213,20 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
   const { model, weights, pace } = pass;
   const thread = run.engine.inference();
   pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
+  const kept = await openKeptPass(cached);
+  if (kept) {
+    if (weights === 'own') {
+      run.report({
+        type: 'log',
+        level: 'info',
+        message: `${model.name}: scored from the statistics of an earlier pass over the same audio; no second pass is needed.`,
+      });
+    }
+    await scorePass(prepared, run, pass, { ...kept, reused: true }, kept.units);
+    pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
+    return;
+  }
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -222,11 +248,39 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
       });
     }
     const units = await collectStatistics(prepared, run, pass, opened);
-    await scorePass(prepared, run, pass, opened, units);
+    await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
+    const { provider, fallbacks, layers, width } = opened;
+    await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
+      (error: unknown) => {
+        run.report({
+          type: 'log',
+          level: 'info',
+          message: `The statistics of ${model.name} could not be kept for later scores (${toErrorValue(error).message}).`,
+        });
+      },
+    );
   } finally {
     await thread.call('close', undefined);
     await built.dispose();
   }
+}
+
+/** Everything that decides the statistics of a pass; what is scored from them does not. */
+function decisiveOf({ spec, dataset, columns }: PreparedScoring, { model, weights }: Pick<Pass, 'model' | 'weights'>): unknown {
+  const { units, layers, seed, groups, maxSeconds, sample, rows } = spec.settings;
+  const choice = spec.models.find(({ path }) => resolve(path) === model.path);
+  return {
+    scoring: versions.scoring,
+    model: model.fingerprint,
+    mapping: choice?.mapping ?? null,
+    weights,
+    data: dataset.fingerprint,
+    audioColumn: dataset.audioColumn,
+    columns: (weights === 'own' ? columns : columns.filter(({ control }) => control === '')).map(
+      ({ name, kind, control, classes }) => ({ name, kind, control, classes }),
+    ),
+    settings: { units, layers, seed, groups, maxSeconds, sample: sample ?? null, rows },
+  };
 }
 
 /** What an earlier run committed of a group; nothing if its statistics are no longer there. */
@@ -256,6 +310,7 @@ async function collectStatistics(
       kind,
       k: kind === 'classification' ? classes.length : 1,
     })),
+    sample: { rows: Math.ceil(settings.rows / prepared.groups.length), seed: settings.seed },
   };
   const units: GroupUnit[] = [];
   for (const [g, group] of prepared.groups.entries()) {
@@ -301,7 +356,7 @@ async function collectStatistics(
         const values = columns.map((column): TargetValue => column.values[utterance]);
         const { seconds } = audio;
         try {
-          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values });
+          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
           if (frames === 0)
             unit.skipped.push({
               file: prepared.dataset.utterances[utterance].path,
@@ -349,7 +404,7 @@ async function scorePass(
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
-  opened: OpenReply,
+  opened: ScoredPass,
   units: GroupUnit[],
 ): Promise<void> {
   const { settings } = prepared.spec;
@@ -361,15 +416,24 @@ async function scorePass(
     columns: columns.map(({ name, kind }) => ({ name, kind })),
     metrics: settings.metrics,
     centre: settings.centre,
+    seed: settings.seed,
+    resampling: settings.resampling === 'jackknife' ? { kind: 'jackknife' } : { kind: 'bootstrap', draws: settings.resamples },
+    head: await headOf(prepared, run, pass),
   };
   const perLayer = await Promise.all(
     opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })),
   );
   run.signal.throwIfAborted();
+  tellRefusals(
+    run,
+    pass,
+    columns,
+    perLayer.flatMap(({ scores: { refusals } }) => refusals),
+  );
   const { source: _source, ...card } = pass.model;
   const modelId = run.project.upsertModel(card);
   const rows = perLayer.flatMap(({ layer, scores }) =>
-    scores.map((score) => {
+    scores.scores.map((score) => {
       const column = columns[score.column];
       const row: ScoreRow = {
         model: pass.model.name,
@@ -385,7 +449,7 @@ async function scorePass(
         classes: column.kind === 'classification' ? score.targets : 0,
         control: pass.weights === 'random' ? 'random-weights' : column.control,
       };
-      return { ...row, modelId, replicates: score.replicates };
+      return { ...row, modelId, replicates: score.replicates, resampling: settings.resampling, notes: score.notes };
     }),
   );
   const recipe = recipeOf(prepared, run, pass, opened, units);
@@ -394,15 +458,54 @@ async function scorePass(
     run.project.saveScores(run.experimentId, recipe, rows);
     run.project.commitUnit(run.jobId, `${pass.key}/scored`, {});
   });
-  for (const file of groupFiles) rmSync(file, { force: true });
 }
+
+/** A score that could not be had is told once per reason, not once per layer. */
+function tellRefusals(run: ScoringRun, { model, weights }: Pass, columns: ScoredColumn[], refusals: Refusal[]): void {
+  const byReason = Map.groupBy(refusals, ({ column, unit, metric: id, message }) => JSON.stringify([column, unit, id, message]));
+  for (const same of byReason.values()) {
+    const [{ column, unit, metric: id, message }] = same;
+    const { name, control } = columns[column];
+    const what = [weights === 'random' ? 'random weights' : '', control].filter((part) => part !== '').join(', ');
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `${model.name}${what === '' ? '' : ` (${what})`}, layer ${same.map(({ layer }) => layer).join(', ')}: no ${id} of "${name}" by ${unit}: ${message}`,
+    });
+  }
+}
+
+/** The classifier a model brought along, where a score asks for its posteriors; the control puts it on random features. */
+async function headOf(
+  { spec }: PreparedScoring,
+  run: ScoringRun,
+  { model, weights }: Pass,
+): Promise<ScoreLayerTask['head']> {
+  const asked = spec.settings.metrics.filter((id) => metric(id).needs === 'source-posteriors');
+  if (asked.length === 0) return undefined;
+  const head = await readSourceHead(model);
+  const without = `${model.name} has no classifier (CTC or sequence classification) of its own, so ${asked.join(', ')} cannot be had of it; N-LEEP needs none.`;
+  if (weights === 'random') return head;
+  if (!head) run.report({ type: 'log', level: 'warning', message: without });
+  else if (!spec.settings.units.includes(head.unit)) {
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `The classifier of ${model.name} speaks of ${head.unit}s; score by ${head.unit} for ${asked.join(', ')}.`,
+    });
+  }
+  return head;
+}
+
+/** What a pass ran on, and whether its statistics were there already. */
+type ScoredPass = Pick<OpenReply, 'provider' | 'fallbacks' | 'layers' | 'width'> & { reused: boolean };
 
 /** Everything a reader needs to make the numbers of a pass again. */
 function recipeOf(
   { spec, dataset, columns }: PreparedScoring,
   run: ScoringRun,
   { model, weights }: Pass,
-  opened: OpenReply,
+  opened: ScoredPass,
   units: GroupUnit[],
 ) {
   return {
@@ -428,6 +531,10 @@ function recipeOf(
     audioSeconds: units.reduce((total, { seconds }) => total + seconds, 0),
     utterances: units.reduce((total, { next, skipped }) => total + next - skipped.length, 0),
     skipped: units.flatMap(({ skipped }) => skipped),
-    interval: `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`,
+    statistics: opened.reused ? 'of an earlier pass over the same audio' : 'of this pass over the audio',
+    interval:
+      spec.settings.resampling === 'jackknife'
+        ? `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`
+        : `95 %, bootstrap of ${spec.settings.resamples} draws of ${units.length} groups of utterances, percentiles about the score`,
   };
 }
