@@ -10,6 +10,7 @@ import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
+import { truthProcedures } from './truth.ts';
 import { weightProcedures } from './weights.ts';
 
 /** One procedure per thing a user may want. The window, the browser and the command line call these and nothing else. */
@@ -21,6 +22,7 @@ export const router = {
   data: dataProcedures,
   jobs: jobProcedures,
   results: resultProcedures,
+  truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
   weights: weightProcedures,

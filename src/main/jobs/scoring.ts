@@ -476,11 +476,7 @@ function tellRefusals(run: ScoringRun, { model, weights }: Pass, columns: Scored
 }
 
 /** The classifier a model brought along, where a score asks for its posteriors; the control puts it on random features. */
-async function headOf(
-  { spec }: PreparedScoring,
-  run: ScoringRun,
-  { model, weights }: Pass,
-): Promise<ScoreLayerTask['head']> {
+async function headOf({ spec }: PreparedScoring, run: ScoringRun, { model, weights }: Pass): Promise<ScoreLayerTask['head']> {
   const asked = spec.settings.metrics.filter((id) => metric(id).needs === 'source-posteriors');
   if (asked.length === 0) return undefined;
   const head = await readSourceHead(model);
