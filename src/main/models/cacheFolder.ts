@@ -66,12 +66,12 @@ export async function linkOrCopy(from: string, to: string): Promise<'linked' | '
 /** A tensor to be written into a side file; its values are asked for when it is its turn. */
 export interface SideTensor {
   name: string;
-  values: () => Float32Array | Promise<Float32Array>;
+  values: () => Float32Array | Int8Array | Promise<Float32Array | Int8Array>;
 }
 
 const alignment = 64;
 
-/** Writes tensors as float32 into a new file, one after the other. @returns each one's byte range */
+/** Writes tensors as they are given into a new file, one after the other. @returns each one's byte range */
 export async function writeSideFile(
   path: string,
   tensors: Iterable<SideTensor>,
