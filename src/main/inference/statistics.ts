@@ -1,7 +1,7 @@
 import { type FeatureMoments, type TargetMoments, createFeatureMoments, createTargetMoments } from '#main/scoring/moments.ts';
 import { type Unit } from '#shared/score.ts';
 
-import { type GramKernel, type RowBlocks } from './gram.ts';
+import { createRows, type GramKernel, type Rows } from './gram.ts';
 
 /** A label column as the statistics see it. */
 export interface TargetColumn {
@@ -49,32 +49,10 @@ export function stratumHolds(stratum: number, column: number): boolean {
 }
 
 /** Rows per call of the Gram kernel: large enough for the GEMM to run at full speed, small enough to stay out of the way. */
-const blockRows: Record<Unit, number> = { frame: 1024, utterance: 128 };
-
-/** Copies `rows` rows of features, less the shift, into the column blocks. */
-function appendRows(
-  x: RowBlocks,
-  bounds: number[],
-  features: ArrayLike<number>,
-  from: number,
-  rows: number,
-  width: number,
-  shift: Float64Array,
-): void {
-  x.blocks.forEach((block, b) => {
-    const first = bounds[b];
-    const size = bounds[b + 1] - first;
-    let target = x.rows * size;
-    for (let r = 0; r < rows; r++) {
-      const source = (from + r) * width + first;
-      for (let c = 0; c < size; c++) block[target++] = features[source + c] - shift[first + c];
-    }
-  });
-  x.rows += rows;
-}
+const blockRows: Record<Unit, number> = { frame: 2048, utterance: 128 };
 
 /** Sums over the rows of a frames x width array, less the shift. */
-function sumRows(into: Float64Array, features: ArrayLike<number>, frames: number, width: number, shift: Float64Array): void {
+function sumRows(into: Float64Array, features: Float32Array, frames: number, width: number, shift: Float64Array): void {
   for (let t = 0; t < frames; t++) {
     const row = t * width;
     for (let c = 0; c < width; c++) into[c] += features[row + c] - shift[c];
@@ -88,13 +66,21 @@ function columnMeans(features: Float32Array, frames: number, width: number): Flo
   return mean.map((sum) => sum / frames);
 }
 
+/** Rows that wait for the Gram kernel, and the moments they belong to. */
+interface Waiting {
+  x: Rows;
+  into: FeatureMoments;
+  /** What is still to be taken off the rows. */
+  shift: Float64Array;
+}
+
 interface Accumulator {
   statistics: LayerStatistics;
   shift: Float64Array;
   /** Sum over the frames of the utterance in progress, less the shift. */
   utteranceSum: Float64Array;
   /** Rows waiting for the Gram kernel, by unit and stratum. */
-  waiting: Map<string, { x: RowBlocks; into: FeatureMoments }>;
+  waiting: Map<string, Waiting>;
 }
 
 /**
@@ -145,8 +131,9 @@ export class StreamingStatistics {
       this.createAccumulator(this.plan.layers[i], columnMeans(features, frames, width)),
     );
     for (const [i, accumulator] of this.layers.entries()) {
-      sumRows(accumulator.utteranceSum, layers[i], frames, width, accumulator.shift);
-      if (accumulator.statistics.units.has('frame')) await this.push(accumulator, 'frame', layers[i], frames, accumulator.shift);
+      const { statistics, shift, utteranceSum } = accumulator;
+      sumRows(utteranceSum, layers[i], frames, width, shift);
+      if (statistics.units.has('frame')) await this.pushFrames(accumulator, layers[i], frames);
     }
     this.frames += frames;
   }
@@ -155,16 +142,19 @@ export class StreamingStatistics {
   async endUtterance(): Promise<number> {
     const { frames, values, mask } = this;
     if (frames === 0 || mask === 0 || !this.layers) return 0;
-    const zero = new Float64Array(this.plan.width);
     for (const accumulator of this.layers) {
       const { statistics, utteranceSum } = accumulator;
       for (const [unit, { strata, targets }] of statistics.units) {
         const samples = unit === 'frame' ? frames : 1;
         const sum = unit === 'frame' ? utteranceSum : utteranceSum.map((total) => total / frames);
-        if (unit === 'utterance') await this.push(accumulator, unit, sum, 1, zero);
         const features = this.stratum(accumulator.shift, strata);
         features.n += samples;
         sum.forEach((value, c) => (features.sum[c] += value));
+        if (unit === 'utterance') {
+          const waiting = this.waiting(accumulator, unit);
+          waiting.x.data.set(sum, waiting.x.rows++ * this.plan.width);
+          await this.emptyIfFull(waiting);
+        }
         values.forEach((value, column) => {
           if (value !== null) this.addTarget(targets[column], column, value, samples, sum);
         });
@@ -193,39 +183,48 @@ export class StreamingStatistics {
     return features;
   }
 
-  private async push(
-    accumulator: Accumulator,
-    unit: Unit,
-    features: ArrayLike<number>,
-    rows: number,
-    shift: Float64Array,
-  ): Promise<void> {
+  /** The rows of this unit and stratum that wait for the Gram kernel. */
+  private waiting(accumulator: Accumulator, unit: Unit): Waiting {
     const key = `${unit} ${this.mask}`;
     let waiting = accumulator.waiting.get(key);
     if (!waiting) {
+      const { width } = this.plan;
+      const [kind, shift] =
+        unit === 'frame' ? (['float32', accumulator.shift] as const) : (['float64', new Float64Array(width)] as const);
       const strata = accumulator.statistics.units.get(unit)!.strata;
-      waiting = { x: this.kernel.createRows(blockRows[unit]), into: this.stratum(accumulator.shift, strata) };
+      waiting = { x: createRows(kind, blockRows[unit], width), into: this.stratum(accumulator.shift, strata), shift };
       accumulator.waiting.set(key, waiting);
     }
-    const { x, into } = waiting;
-    for (let from = 0; from < rows;) {
-      const count = Math.min(rows - from, x.capacity - x.rows);
-      appendRows(x, this.kernel.bounds, features, from, count, this.plan.width, shift);
-      from += count;
-      if (x.rows === x.capacity) {
-        await this.kernel.addTo(into.gram, x);
-        x.rows = 0;
-      }
+    return waiting;
+  }
+
+  private async pushFrames(accumulator: Accumulator, features: Float32Array, frames: number): Promise<void> {
+    const { width } = this.plan;
+    const waiting = this.waiting(accumulator, 'frame');
+    const { x } = waiting;
+    for (let from = 0; from < frames;) {
+      const to = Math.min(frames, from + x.capacity - x.rows);
+      x.data.set(features.subarray(from * width, to * width), x.rows * width);
+      x.rows += to - from;
+      from = to;
+      await this.emptyIfFull(waiting);
     }
+  }
+
+  private async emptyIfFull(waiting: Waiting): Promise<void> {
+    if (waiting.x.rows === waiting.x.capacity) await this.empty(waiting);
+  }
+
+  /** Adds waiting rows to their Gram matrix. */
+  private async empty({ x, into, shift }: Waiting): Promise<void> {
+    await this.kernel.addTo(into.gram, x, shift);
+    x.rows = 0;
   }
 
   /** Adds all waiting rows to the Gram matrices and returns the statistics so far. */
   async flush(): Promise<LayerStatistics[]> {
     for (const { waiting } of this.layers ?? []) {
-      for (const { x, into } of waiting.values()) {
-        await this.kernel.addTo(into.gram, x);
-        x.rows = 0;
-      }
+      for (const rows of waiting.values()) await this.empty(rows);
     }
     return (this.layers ?? []).map(({ statistics }) => statistics);
   }

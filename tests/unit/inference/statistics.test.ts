@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { type GramKernel, openGramKernel } from '#main/inference/gram.ts';
+import { createRows, type GramKernel, openGramKernel } from '#main/inference/gram.ts';
 import {
   type StatisticsPlan,
   stratumHolds,
@@ -187,19 +187,22 @@ describe('the Gram kernel', () => {
   it('equals a plain sum for widths that do and do not divide into its blocks', async () => {
     for (const size of [1, 7, 256, 258]) {
       const wide = await openGramKernel(size, 1);
-      const x = wide.createRows(8);
-      const rows = Float64Array.from({ length: 5 * size }, (_, i) => Math.sin(i * 0.7));
-      x.blocks.forEach((block, b) => {
-        const columns = wide.bounds[b + 1] - wide.bounds[b];
-        for (let r = 0; r < 5; r++)
-          for (let c = 0; c < columns; c++) block[r * columns + c] = rows[r * size + wide.bounds[b] + c];
-      });
-      x.rows = 5;
-      const moments = createFeatureMoments(size);
-      await wide.addTo(moments.gram, x);
-      const expected = createFeatureMoments(size);
-      addRows(expected, rows, 5);
-      moments.gram.forEach((entry, i) => expect(Math.abs(entry - expected.gram[i])).toBeLessThan(1e-13));
+      const shift = Float64Array.from({ length: size }, (_, c) => 3 + c / 7);
+      for (const kind of ['float32', 'float64'] as const) {
+        const x = createRows(kind, 8, size);
+        for (let i = 0; i < 5 * size; i++) x.data[i] = shift[i % size] + Math.sin(i * 0.7);
+        x.rows = 5;
+        const moments = createFeatureMoments(size);
+        await wide.addTo(moments.gram, x, shift);
+        const expected = createFeatureMoments(size);
+        addRows(
+          expected,
+          Float64Array.from(x.data.subarray(0, 5 * size), (value, i) => value - shift[i % size]),
+          5,
+        );
+        // Sums of five products near 1: a few units in the last place.
+        moments.gram.forEach((entry, i) => expect(Math.abs(entry - expected.gram[i])).toBeLessThan(1e-13));
+      }
       await wide.close();
     }
   });
