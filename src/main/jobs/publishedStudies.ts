@@ -127,16 +127,33 @@ export function printsAs(value: number, printed: number): boolean {
 }
 
 /** Where printed ranks are not those of the values. */
-function wrongRanks(items: readonly string[], values: readonly number[], higherIsBetter: boolean, printed: readonly number[]): string[] {
+function wrongRanks(
+  items: readonly string[],
+  values: readonly number[],
+  higherIsBetter: boolean,
+  printed: readonly number[],
+): string[] {
   const ranks = averageRanks(values.map((value) => (higherIsBetter ? -value : value)));
   const wrong = items.flatMap((_, i) => (ranks[i] === printed[i] ? [] : [i]));
   if (wrong.length === 0) return [];
   const list = wrong.map((i) => `${items[i]} (${values[i]}) is printed as ${printed[i]} and is ${ranks[i]}`).join('; ');
-  const kind = wrong.length === 2 && printed[wrong[0]] === ranks[wrong[1]] ? 'Two printed ranks are swapped' : 'Printed ranks do not follow from the values';
+  const kind =
+    wrong.length === 2 && printed[wrong[0]] === ranks[wrong[1]]
+      ? 'Two printed ranks are swapped'
+      : 'Printed ranks do not follow from the values';
   return [`${kind}: ${list}. The printed correlations follow from the values, not from the printed ranks.`];
 }
 
-async function readStudy({ id, title, file, item, truth, printedRanks, scores, notes }: StudyDescription): Promise<PublishedStudy> {
+async function readStudy({
+  id,
+  title,
+  file,
+  item,
+  truth,
+  printedRanks,
+  scores,
+  notes,
+}: StudyDescription): Promise<PublishedStudy> {
   const { rows } = await readManifest(fileURLToPath(new URL(`../../../resources/studies/${file}`, import.meta.url)));
   const numbers = (column: string) => rows.map(({ values }) => Number(values[column]));
   const items = rows.map(({ values }) => values[item.column]);
