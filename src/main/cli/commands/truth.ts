@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
-import { type PredictorRanking, type TruthAgreement } from '#main/reports/truthAgreement.ts';
+import { agreementP, type PredictorRanking, type TruthAgreement } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type Cell, formatTable, log, print, printJson } from '../output.ts';
@@ -20,7 +20,7 @@ function agreementTable(agreements: readonly TruthAgreement[]): string {
       unit,
       agreement?.n ?? pairs.length,
       digits(agreement?.spearman.value),
-      agreement ? pText(agreement.spearman.p) : '',
+      agreement ? pText(agreementP(agreement)) : '',
       range(agreement?.spearman.interval),
       digits(agreement?.kendall.value),
       digits(agreement?.weightedKendall.value),
