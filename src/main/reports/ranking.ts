@@ -82,6 +82,10 @@ function rankRange({ rankLow, rankHigh }: RankedScore): string {
   return rankLow === rankHigh ? `${rankLow}` : `${rankLow} to ${rankHigh}`;
 }
 
+/** What the probabilities of a rank table mean. */
+export const rankNote =
+  'Each model at its best layer. Probabilities come from paired replicates over groups of utterances: they tell how far other utterances of the same kind might change the order, not how well the score predicts fine-tuning.';
+
 /** The rank table of a section's models. */
 export function rankingTable(section: ScoreSection): TableFigure {
   const { label, unit, axis, decimals } = section;
@@ -109,9 +113,7 @@ export function rankingTable(section: ScoreSection): TableFigure {
       { text: rankRange(row) },
       { text: probabilityText(row.beatsNext) },
     ]),
-    notes: [
-      'Each model at its best layer. Probabilities come from paired replicates over groups of utterances: they tell how far other utterances of the same kind might change the order, not how well the score predicts fine-tuning.',
-    ],
+    notes: [rankNote],
   };
 }
 

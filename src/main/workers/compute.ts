@@ -2,6 +2,9 @@ import { move, transferableSymbol, valueSymbol } from 'piscina';
 
 import { loadAudio } from '#main/audio/audio.ts';
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type TwoSets } from '#main/scoring/metric.ts';
+import { metric } from '#main/scoring/registry.ts';
+import { ForetuneError } from '#shared/errors.ts';
 
 /** Tasks of the compute pool. None of them enters onnxruntime, so its threads may be stopped at any time. */
 
@@ -25,4 +28,11 @@ export function scoreLayer(task: ScoreLayerTask): Promise<LayerScores> {
   return scoreLayerNow(task);
 }
 
-export type ComputeTasks = { decode: typeof decode; scoreLayer: typeof scoreLayer };
+/** A score of two sets of features. */
+export function twoSets({ metric: id, input }: { metric: string; input: TwoSets }): number {
+  const method = metric(id);
+  if (method.needs !== 'two-sets') throw new ForetuneError('usage', `${method.name} does not compare two sets of features.`);
+  return method.compute(input);
+}
+
+export type ComputeTasks = { decode: typeof decode; scoreLayer: typeof scoreLayer; twoSets: typeof twoSets };
