@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { publishedStudies } from '#main/jobs/publishedStudies.ts';
 import { readTruth } from '#main/jobs/truthFile.ts';
 import { scoreSections } from '#main/reports/sections.ts';
-import { rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
+import { agreementScatter, predictorTable, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
 import { truthRowSchema } from '#shared/project.ts';
 
 import { type Context } from './context.ts';
@@ -74,13 +74,17 @@ export const truthProcedures = {
 
   list: procedure.input(keySchema).handler(({ input, context }) => context.projects.get(input.project).project.truth()),
 
-  /** How well every score of an experiment (or of all) agrees with what was measured, with the pairs of its scatter, best predictor first. */
+  /** How well every score of an experiment (or of all) agrees with what was measured, as every report has it: table, scatter and reading, best predictor first. */
   agreement: procedure.input(keySchema.extend({ experiment: z.number().int().optional() })).handler(({ input, context }) => {
     const { project } = context.projects.get(input.project);
     return project.transaction(() => {
       const truth = project.truth();
       const sections = scoreSections(project.scores(input.experiment), project.experiments(), project.models());
-      return rankPredictors(sections.flatMap((section) => sectionAgreements(section, truth)));
+      return rankPredictors(sections.flatMap((section) => sectionAgreements(section, truth))).map((ranking) => ({
+        ...ranking,
+        table: predictorTable(ranking),
+        scatters: ranking.agreements.map(agreementScatter),
+      }));
     });
   }),
 
