@@ -17,7 +17,7 @@ describe('the geometry of the heatmap', () => {
     const columns = Array.from({ length: 49 }, (_, i) => i);
     const { cellWidth, width, labelEvery } = heatmapGeometry({ rows: small.rows, columns }, 300, Infinity);
     expect(cellWidth).toBe(8);
-    expect(width).toBe(490);
+    expect(width).toBe(392);
     expect(labelEvery).toBeGreaterThan(1);
   });
 
