@@ -47,7 +47,6 @@ export const dataChoiceSchema = z.object({
 });
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
 
-export type DataChoice = z.infer<typeof dataChoiceSchema>;
 
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({

@@ -141,13 +141,11 @@ export const resultProcedures = {
   }),
 
   /** The tasks (labels) of an experiment side by side: models, layers, ranks, and what to take for each. */
-  tasks: procedure
-    .input(z.object({ project: z.string(), experiment: z.number().int() }))
-    .handler(({ input, context }) => {
-      const { sections } = sectionsOf(context.projects.get(input.project), input.experiment);
-      const decimals = Math.max(...sections.map((section) => section.decimals));
-      return compareTasks(sections).map((comparison) => ({ ...comparison, table: taskTable(comparison, decimals) }));
-    }),
+  tasks: procedure.input(z.object({ project: z.string(), experiment: z.number().int() })).handler(({ input, context }) => {
+    const { sections } = sectionsOf(context.projects.get(input.project), input.experiment);
+    const decimals = Math.max(...sections.map((section) => section.decimals));
+    return compareTasks(sections).map((comparison) => ({ ...comparison, table: taskTable(comparison, decimals) }));
+  }),
 
   /** How a number was made. */
   recipe: procedure.input(z.object({ project: z.string(), recipe: z.number().int() })).handler(({ input, context }) => {
