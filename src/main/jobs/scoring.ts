@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
@@ -255,9 +256,18 @@ interface Pass {
 }
 
 async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
+  const { pace } = pass;
+  const { thread, giveBack } = await run.engine.borrowInference(run.signal, () => pace.doing('waiting for another run'));
+  try {
+    await runPassOn(thread, prepared, run, pass);
+  } finally {
+    giveBack();
+  }
+}
+
+async function runPassOn(thread: InferenceThread, prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
   const { settings } = prepared.spec;
   const { model, weights, pace } = pass;
-  const thread = run.engine.inference();
   pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
@@ -279,7 +289,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
         message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.`,
       });
     }
-    const units = await collectStatistics(prepared, run, pass, opened);
+    const units = await collectStatistics(thread, prepared, run, pass, opened);
     await scorePass(prepared, run, pass, opened, units);
   } finally {
     await thread.call('close', undefined);
@@ -296,6 +306,7 @@ function committedGroup(project: Project, jobId: number, unitKey: string): Group
 
 /** The pass over the audio, group after group, committing as it goes. */
 async function collectStatistics(
+  thread: InferenceThread,
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
@@ -303,7 +314,6 @@ async function collectStatistics(
 ): Promise<GroupUnit[]> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
-  const thread = run.engine.inference();
   const columns = columnsOf(prepared, pass);
   const plan = {
     layers: opened.layers,
