@@ -19,6 +19,7 @@ import { serveCommand } from './commands/serve.ts';
 import { similarityCommand } from './commands/similarity.ts';
 import { studiesCommand } from './commands/studies.ts';
 import { superbCommand } from './commands/superb.ts';
+import { transcribeCommand } from './commands/transcribe.ts';
 import { truthCommand } from './commands/truth.ts';
 
 /** Exit codes of every command: done, failed (one sentence on stderr), called wrongly. */
@@ -47,6 +48,7 @@ export function createProgram(): Command {
     compareCommand(),
     superbCommand(),
     macsCommand(),
+    transcribeCommand(),
     reportCommand(),
     checkCommand(),
   ]) {
