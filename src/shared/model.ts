@@ -28,6 +28,10 @@ export const modelCardSchema = z.object({
   preprocessing: z.object({ samplingRate: z.number(), doNormalize: z.boolean(), source: z.string() }),
   frontEnd: z.object({ kernels: z.array(z.number()), strides: z.array(z.number()) }).nullable(),
   wholeUtteranceNorm: z.boolean(),
+  /** Logits of characters or classes, where the model has a head. */
+  head: z
+    .object({ kind: z.enum(['ctc', 'classification']), outputs: z.number().int().nonnegative(), labels: z.array(z.string()) })
+    .nullable(),
   notes: z.array(z.string()),
   framesPerSecond: z.number().nullable(),
 });

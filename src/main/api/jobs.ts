@@ -11,7 +11,8 @@ const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
 function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
-  for (const path of [...models.map((model) => model.path), data.path, data.root]) if (path !== undefined) files.allow(path);
+  const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
+  for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
 /** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */

@@ -9,6 +9,7 @@ import {
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
+  TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
   TypeProto_TensorSchema,
@@ -16,58 +17,77 @@ import {
   ValueInfoProtoSchema,
 } from '#main/onnx/schema/onnx_pb.js';
 
-/** Rows of features held as column blocks, so that only the upper blocks of X'X need to be computed. */
-export interface RowBlocks {
-  /** One array per column block: capacity x block width, row-major. */
-  readonly blocks: Float64Array[];
+/** Rows of features that wait to be multiplied: capacity x width, row-major. */
+export interface Rows {
+  readonly data: Float32Array | Float64Array;
   readonly capacity: number;
   /** Rows filled so far. */
   rows: number;
 }
 
-/** Computes X'X through onnxruntime's GEMM, about forty times faster than loops in JavaScript (float64, two threads). */
+/** Computes (X - s)'(X - s) through onnxruntime's GEMM, about forty times faster than loops in JavaScript (float64, two threads). */
 export interface GramKernel {
   readonly width: number;
-  /** First column of each block, and the width as the last entry. */
-  readonly bounds: number[];
-  createRows(capacity: number): RowBlocks;
-  /** Adds X'X of the filled rows to `gram` (packed upper triangle, row-major). */
-  addTo(gram: Float64Array, x: RowBlocks): Promise<void>;
+  /** Adds (X - s)'(X - s) of the filled rows to `gram` (packed upper triangle, row-major); s is the shift, one number per column. */
+  addTo(gram: Float64Array, x: Rows, shift: Float64Array): Promise<void>;
   close(): Promise<void>;
 }
 
-const double = TensorProto_DataType.DOUBLE;
+const { FLOAT: float, DOUBLE: double, INT64: int64 } = TensorProto_DataType;
+const { INT: integer } = AttributeProto_AttributeType;
 
-function valueInfo(name: string, dims: (string | number)[]) {
+function valueInfo(name: string, dims: (string | number)[], elemType = double) {
   const dim = dims.map((size) =>
     create(TensorShapeProto_DimensionSchema, {
       value: typeof size === 'number' ? { case: 'dimValue', value: BigInt(size) } : { case: 'dimParam', value: size },
     }),
   );
-  const tensorType = create(TypeProto_TensorSchema, { elemType: double, shape: create(TensorShapeProtoSchema, { dim }) });
+  const tensorType = create(TypeProto_TensorSchema, { elemType, shape: create(TensorShapeProtoSchema, { dim }) });
   return create(ValueInfoProtoSchema, {
     name,
     type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } }),
   });
 }
 
-/** A graph of one Gemm per upper block: g_ij = x_i' x_j. */
-function gramGraph(bounds: number[]): Uint8Array {
+/**
+ * x (float32 or float64) becomes float64 less the shift, is split into column blocks, and one Gemm per upper block gives
+ * g_ij = x_i' x_j: the features are read as the encoder wrote them, and only half of the matrix is computed.
+ */
+function gramGraph(bounds: number[], type: typeof float | typeof double): Uint8Array {
   const count = bounds.length - 1;
-  const size = (block: number) => bounds[block + 1] - bounds[block];
-  const inputs = Array.from({ length: count }, (_, i) => valueInfo(`x${i}`, ['rows', size(i)]));
-  const nodes = [];
+  const width = bounds[count];
+  const sizes = Array.from({ length: count }, (_, block) => bounds[block + 1] - bounds[block]);
+  const int = (name: string, i: number | bigint) => create(AttributeProtoSchema, { name, type: integer, i: BigInt(i) });
+  const blocks = sizes.map((_, i) => `x${i}`);
+  const nodes = [
+    create(NodeProtoSchema, { opType: 'Cast', input: ['x'], output: ['wide'], attribute: [int('to', double)] }),
+    create(NodeProtoSchema, { opType: 'Sub', input: ['wide', 'shift'], output: ['shifted'] }),
+    create(NodeProtoSchema, { opType: 'Split', input: ['shifted', 'sizes'], output: blocks, attribute: [int('axis', 1)] }),
+  ];
   const outputs = [];
   for (let i = 0; i < count; i++) {
     for (let j = i; j < count; j++) {
-      const transpose = create(AttributeProtoSchema, { name: 'transA', type: AttributeProto_AttributeType.INT, i: 1n });
+      const output = `g${i}_${j}`;
       nodes.push(
-        create(NodeProtoSchema, { opType: 'Gemm', input: [`x${i}`, `x${j}`], output: [`g${i}_${j}`], attribute: [transpose] }),
+        create(NodeProtoSchema, {
+          opType: 'Gemm',
+          input: [blocks[i], blocks[j]],
+          output: [output],
+          attribute: [int('transA', 1)],
+        }),
       );
-      outputs.push(valueInfo(`g${i}_${j}`, [size(i), size(j)]));
+      outputs.push(valueInfo(output, [sizes[i], sizes[j]]));
     }
   }
-  const graph = create(GraphProtoSchema, { name: 'gram', node: nodes, input: inputs, output: outputs });
+  const graph = create(GraphProtoSchema, {
+    name: 'gram',
+    node: nodes,
+    initializer: [
+      create(TensorProtoSchema, { name: 'sizes', dataType: int64, dims: [BigInt(count)], int64Data: sizes.map(BigInt) }),
+    ],
+    input: [valueInfo('x', ['rows', width], type), valueInfo('shift', [width])],
+    output: outputs,
+  });
   return toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
@@ -89,32 +109,39 @@ function addBlock(gram: Float64Array, d: number, block: Float64Array, bounds: nu
   }
 }
 
+/** Rows of one type. Frames stay float32, as encoders give them; means over frames have digits that only float64 holds. */
+export function createRows(kind: 'float32' | 'float64', capacity: number, width: number): Rows {
+  const length = capacity * width;
+  return { data: kind === 'float32' ? new Float32Array(length) : new Float64Array(length), capacity, rows: 0 };
+}
+
 /** Opens the kernel for features of one width. Four column blocks save a third of the work; below 256 columns one is faster. */
 export async function openGramKernel(width: number, threads: number): Promise<GramKernel> {
   const count = width >= 256 ? 4 : 1;
   const bounds = Array.from({ length: count + 1 }, (_, i) => Math.round((i * width) / count));
-  const session = await InferenceSession.create(gramGraph(bounds), {
-    executionProviders: ['cpu'],
-    logSeverityLevel: 4,
-    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-    extra: { session: { 'session.intra_op.allow_spinning': '0' } },
-  });
-  const sizes = Array.from({ length: count }, (_, i) => bounds[i + 1] - bounds[i]);
+  const open = (type: typeof float | typeof double) =>
+    InferenceSession.create(gramGraph(bounds, type), {
+      executionProviders: ['cpu'],
+      logSeverityLevel: 4,
+      ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+      extra: { session: { 'session.intra_op.allow_spinning': '0' } },
+    });
+  const [ofFloat, ofDouble] = [await open(float), await open(double)];
   return {
     width,
-    bounds,
-    createRows: (capacity) => ({ blocks: sizes.map((size) => new Float64Array(capacity * size)), capacity, rows: 0 }),
-    async addTo(gram, x) {
-      if (x.rows === 0) return;
-      const feeds: Record<string, Tensor> = {};
-      x.blocks.forEach((block, i) => {
-        feeds[`x${i}`] = new Tensor('float64', block.subarray(0, x.rows * sizes[i]), [x.rows, sizes[i]]);
-      });
-      const results = await session.run(feeds);
+    async addTo(gram, { data, rows }, shift) {
+      if (rows === 0) return;
+      const filled = data.subarray(0, rows * width);
+      const isFloat = filled instanceof Float32Array;
+      const x = isFloat ? new Tensor('float32', filled, [rows, width]) : new Tensor('float64', filled, [rows, width]);
+      const results = await (isFloat ? ofFloat : ofDouble).run({ x, shift: new Tensor('float64', shift, [width]) });
       for (let i = 0; i < count; i++) {
         for (let j = i; j < count; j++) addBlock(gram, width, results[`g${i}_${j}`].data as Float64Array, bounds, i, j);
       }
     },
-    close: () => session.release(),
+    async close() {
+      await ofFloat.release();
+      await ofDouble.release();
+    },
   };
 }

@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
+import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { type LabelColumn, labelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { openLabels } from '#main/tasks/openLabels.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -19,7 +22,8 @@ import { type Engine } from './engine.ts';
 import { type JobReport } from './events.ts';
 import { dealGroups, sampleUtterances } from './plan.ts';
 import { Pace } from './pace.ts';
-import { type ScoreLayerTask } from './scoreLayer.ts';
+import { type Refusal, type ScoreLayerTask } from './scoreLayer.ts';
+import { keepPass, openKeptPass, passFolder } from './statisticsCache.ts';
 import { versions } from './versions.ts';
 
 /** A label column as it is scored: the labels themselves, or their shuffled control. */
@@ -33,6 +37,8 @@ export interface PreparedScoring {
   models: EncoderModel[];
   dataset: Dataset;
   columns: ScoredColumn[];
+  /** What was understood of the alignments, where labels come from them. */
+  alignments: AlignmentReport | null;
   /** Indices of the utterances that are scored, dealt into groups. */
   groups: number[][];
   /** Equal for two runs that must give equal numbers. */
@@ -45,10 +51,10 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   const { settings } = spec;
   for (const id of settings.metrics) {
     const { needs, name } = metric(id);
-    if (needs !== 'moments') {
+    if (needs === 'two-sets') {
       throw new ForetuneError(
         'unsupported',
-        `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`,
+        `${name} (${id}) compares two sets of features and knows no labels; use "foretune similarity" for two models, layers or data sets.`,
       );
     }
   }
@@ -58,7 +64,12 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   for (const model of models) checkLayers(model, settings);
 
   const dataset = await openDataset(spec.data.path, spec.data);
-  const labels = settings.labels.map((name) => labelColumn(dataset, name, { kind: settings.kind }));
+  const { columns: labels, alignments } = await openLabels(dataset, settings.labels, {
+    kind: settings.kind,
+    root: spec.data.root,
+    alignments: spec.data.alignments,
+  });
+  for (const column of labels) checkLabel(column, settings, models);
   const columns: ScoredColumn[] = labels.map((column) => ({ ...column, control: '' }));
   if (settings.controls.includes('shuffled-labels')) {
     columns.push(
@@ -70,19 +81,55 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     );
   }
 
+  const numeric = labels.filter(({ kind }) => kind !== 'classification').map(({ name }) => `"${name}"`);
+  const unfit = settings.metrics.filter((id) => numeric.length > 0 && metric(id).targets === 'classification');
+  if (unfit.length > 0 && numeric.length === labels.length) {
+    throw new ForetuneError(
+      'unsupported',
+      `${unfit.join(', ')} needs one class per sample, which ${numeric.join(', ')} does not hold; choose LogME, or --kind classification.`,
+    );
+  }
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
   const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
+  for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
+  warnings.push(...(alignments?.notes ?? []).map((note) => `alignments: ${note}`));
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
+  if (unfit.length > 0) warnings.push(`${unfit.join(', ')} needs one class per sample and leaves out ${numeric.join(', ')}.`);
   return {
     spec,
     models,
     dataset,
     columns,
+    alignments,
     groups: dealGroups(chosen, settings.groups, settings.seed),
-    hash: hashOf(spec, models, dataset),
+    hash: hashOf(spec, models, dataset, alignments),
     warnings,
   };
+}
+
+/** Refuses what a label cannot be scored by. */
+function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
+  for (const id of metrics) {
+    const { name: score, targets } = metric(id);
+    if (kind === 'classification' || targets !== 'classification') continue;
+    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
+    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
+  }
+  if (!values.some(isAligned)) return;
+  if (units.includes('utterance')) {
+    throw new ForetuneError(
+      'usage',
+      `The label "${name}" comes from alignments, which label frames: score it with the unit "frame" alone, and labels of whole utterances by their means in a run of their own.`,
+    );
+  }
+  const timeless = models.find(({ frontEnd }) => frontEnd === null);
+  if (timeless) {
+    throw new ForetuneError(
+      'unsupported',
+      `The graph of ${timeless.name} does not show the convolutions in front of it, so the times of its frames are unknown and "${name}", which comes from alignments, cannot be scored.`,
+    );
+  }
 }
 
 /** Rows name a model by its base name, so two different models of one name could not be told apart. */
@@ -105,12 +152,25 @@ function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: Scoring
     throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
-function hashOf({ settings, data, models: choices }: ScoringSpec, models: EncoderModel[], dataset: Dataset): string {
+/** Which labels of stretches there are, and how they are read; nothing without. */
+function labelSource({ alignments: choice }: ScoringSpec['data'], alignments: AlignmentReport | null) {
+  if (!alignments) return {};
+  const { tier, fold, without } = choice ?? {};
+  return { alignments: { fingerprint: alignments.fingerprint, tier, fold, without } };
+}
+
+function hashOf(
+  { settings, data, models: choices }: ScoringSpec,
+  models: EncoderModel[],
+  dataset: Dataset,
+  alignments: AlignmentReport | null,
+): string {
   const decisive = {
     scoring: versions.scoring,
     settings,
     models: models.map(({ name, fingerprint }, i) => ({ name, fingerprint, mapping: choices[i].mapping })),
     data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: data.audioColumn ?? null },
+    ...labelSource(data, alignments),
   };
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
@@ -134,7 +194,13 @@ interface GroupUnit {
   file: string | null;
   seconds: number;
   skipped: { file: string; message: string }[];
+  /** Frames that were seen, and those of them that had a label in each column. */
+  frames: number;
+  labelled: number[];
 }
+
+/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
+const alignmentTolerance = 0.05;
 
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
@@ -202,6 +268,20 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
   const { model, weights, pace } = pass;
   const thread = run.engine.inference();
   pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
+  const kept = await openKeptPass(cached);
+  if (kept) {
+    if (weights === 'own') {
+      run.report({
+        type: 'log',
+        level: 'info',
+        message: `${model.name}: scored from the statistics of an earlier pass over the same audio; no second pass is needed.`,
+      });
+    }
+    await scorePass(prepared, run, pass, { ...kept, reused: true }, kept.units);
+    pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
+    return;
+  }
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -223,18 +303,50 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
       });
     }
     const units = await collectStatistics(prepared, run, pass, opened);
-    await scorePass(prepared, run, pass, opened, units);
+    await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
+    const { provider, fallbacks, layers, width } = opened;
+    await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
+      (error: unknown) => {
+        run.report({
+          type: 'log',
+          level: 'info',
+          message: `The statistics of ${model.name} could not be kept for later scores (${toErrorValue(error).message}).`,
+        });
+      },
+    );
   } finally {
     await thread.call('close', undefined);
     await built.dispose();
   }
 }
 
+/** Everything that decides the statistics of a pass; what is scored from them does not. */
+function decisiveOf(
+  { spec, dataset, columns, alignments }: PreparedScoring,
+  { model, weights }: Pick<Pass, 'model' | 'weights'>,
+): unknown {
+  const { units, layers, seed, groups, maxSeconds, sample, rows } = spec.settings;
+  const choice = spec.models.find(({ path }) => resolve(path) === model.path);
+  return {
+    scoring: versions.scoring,
+    model: model.fingerprint,
+    mapping: choice?.mapping ?? null,
+    weights,
+    data: dataset.fingerprint,
+    audioColumn: dataset.audioColumn,
+    ...labelSource(spec.data, alignments),
+    columns: (weights === 'own' ? columns : columns.filter(({ control }) => control === '')).map(
+      ({ name, kind, control, classes }) => ({ name, kind, control, classes }),
+    ),
+    settings: { units, layers, seed, groups, maxSeconds, sample: sample ?? null, rows },
+  };
+}
+
 /** What an earlier run committed of a group; nothing if its statistics are no longer there. */
 function committedGroup(project: Project, jobId: number, unitKey: string): GroupUnit {
   const unit = project.committedUnits(jobId).get(unitKey) as GroupUnit | undefined;
   if (unit && (unit.file === null || existsSync(unit.file))) return unit;
-  return { next: 0, done: false, file: null, seconds: 0, skipped: [] };
+  return { next: 0, done: false, file: null, seconds: 0, skipped: [], frames: 0, labelled: [] };
 }
 
 /** The pass over the audio, group after group, committing as it goes. */
@@ -252,11 +364,8 @@ async function collectStatistics(
     layers: opened.layers,
     width: opened.width,
     units: settings.units,
-    columns: columns.map(({ name, kind, classes }): TargetColumn => ({
-      name,
-      kind,
-      k: kind === 'classification' ? classes.length : 1,
-    })),
+    columns: columns.map(({ name, kind, k }): TargetColumn => ({ name, kind, k })),
+    sample: { rows: Math.ceil(settings.rows / prepared.groups.length), seed: settings.seed },
   };
   const units: GroupUnit[] = [];
   for (const [g, group] of prepared.groups.entries()) {
@@ -299,20 +408,27 @@ async function collectStatistics(
       signal.throwIfAborted();
       position++;
       if (audio) {
-        const values = columns.map((column): TargetValue => column.values[utterance]);
         const { seconds } = audio;
-        try {
-          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values });
-          if (frames === 0)
-            unit.skipped.push({
-              file: prepared.dataset.utterances[utterance].path,
-              message: `is too short for one frame (${seconds.toFixed(4)} s).`,
-            });
-          else anyFrames = true;
-        } catch (error) {
-          const { code, message } = toErrorValue(error);
-          if (code !== 'invalid-data') throw error;
-          unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message });
+        const { path } = prepared.dataset.utterances[utterance];
+        const values = columns.map(({ values }): TargetValue => values[utterance]);
+        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
+        if (beyond > alignmentTolerance) {
+          unit.skipped.push({
+            file: path,
+            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
+          });
+        } else {
+          try {
+            const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
+            unit.frames += frames;
+            unit.labelled = labelled.map((count, column) => count + (unit.labelled.at(column) ?? 0));
+            if (frames === 0) unit.skipped.push({ file: path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
+            else anyFrames ||= labelled.some((count) => count > 0);
+          } catch (error) {
+            const { code, message } = toErrorValue(error);
+            if (code !== 'invalid-data') throw error;
+            unit.skipped.push({ file: path, message });
+          }
         }
         unit.seconds += seconds;
         sinceCommit += seconds;
@@ -330,7 +446,13 @@ async function collectStatistics(
     const skipped = units.flatMap((unit) => unit.skipped);
     for (const { file, message } of skipped)
       run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
+    reportFrames(prepared, run, units);
     if (units.every(({ file }) => file === null)) {
+      if (skipped.length === 0)
+        throw new ForetuneError(
+          'invalid-data',
+          `None of the ${units.reduce((total, { frames }) => total + frames, 0)} frames lies in a labelled interval; are the alignments those of these files?`,
+        );
       throw new ForetuneError(
         'invalid-data',
         `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`,
@@ -338,6 +460,27 @@ async function collectStatistics(
     }
   }
   return units;
+}
+
+/** Frames with a label, by column; only where labels are of stretches can there be others. */
+function framesByLabel({ columns }: PreparedScoring, units: GroupUnit[]) {
+  const frames = units.reduce((total, unit) => total + unit.frames, 0);
+  return columns.flatMap(({ name, control, values }, column) => {
+    if (control !== '' || !values.some(isAligned)) return [];
+    const labelled = units.reduce((total, unit) => total + (unit.labelled.at(column) ?? 0), 0);
+    return [{ label: name, labelled, dropped: frames - labelled }];
+  });
+}
+
+/** Says how many frames were dropped because they lie in no interval. */
+function reportFrames(prepared: PreparedScoring, run: ScoringRun, units: GroupUnit[]): void {
+  for (const { label, labelled, dropped } of framesByLabel(prepared, units)) {
+    run.report({
+      type: 'log',
+      level: 'info',
+      message: `${label}: ${labelled} frames have a label, ${dropped} lie in no interval and were dropped.`,
+    });
+  }
 }
 
 /** The shuffled control belongs to the model's own weights only. */
@@ -350,7 +493,7 @@ async function scorePass(
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
-  opened: OpenReply,
+  opened: ScoredPass,
   units: GroupUnit[],
 ): Promise<void> {
   const { settings } = prepared.spec;
@@ -362,15 +505,24 @@ async function scorePass(
     columns: columns.map(({ name, kind }) => ({ name, kind })),
     metrics: settings.metrics,
     centre: settings.centre,
+    seed: settings.seed,
+    resampling: settings.resampling === 'jackknife' ? { kind: 'jackknife' } : { kind: 'bootstrap', draws: settings.resamples },
+    head: await headOf(prepared, run, pass),
   };
   const perLayer = await Promise.all(
     opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })),
   );
   run.signal.throwIfAborted();
+  tellRefusals(
+    run,
+    pass,
+    columns,
+    perLayer.flatMap(({ scores: { refusals } }) => refusals),
+  );
   const { source: _source, ...card } = pass.model;
   const modelId = run.project.upsertModel(card);
   const rows = perLayer.flatMap(({ layer, scores }) =>
-    scores.map((score) => {
+    scores.scores.map((score) => {
       const column = columns[score.column];
       const row: ScoreRow = {
         model: pass.model.name,
@@ -383,10 +535,10 @@ async function scorePass(
         ci_high: score.high,
         n: score.n,
         d: score.d,
-        classes: column.kind === 'classification' ? score.targets : 0,
+        classes: column.kind === 'regression' ? 0 : score.targets,
         control: pass.weights === 'random' ? 'random-weights' : column.control,
       };
-      return { ...row, modelId, replicates: score.replicates };
+      return { ...row, modelId, replicates: score.replicates, resampling: settings.resampling, notes: score.notes };
     }),
   );
   const recipe = recipeOf(prepared, run, pass, opened, units);
@@ -395,17 +547,65 @@ async function scorePass(
     run.project.saveScores(run.experimentId, recipe, rows);
     run.project.commitUnit(run.jobId, `${pass.key}/scored`, {});
   });
-  for (const file of groupFiles) rmSync(file, { force: true });
 }
 
+/** Where labels of stretches came from, what was made of them, and how many frames had one. */
+function alignmentsOf(prepared: PreparedScoring, report: AlignmentReport, units: GroupUnit[]) {
+  const { path, formats, found, missing, problems, notes, fingerprint } = report;
+  const { tier, fold, without } = prepared.spec.data.alignments!;
+  return {
+    path,
+    fingerprint,
+    formats,
+    tier: tier ?? 'named like the label',
+    fold: fold ?? 'none',
+    without: without ?? [],
+    utterances: { aligned: found, withoutAlignment: missing, left: problems.length },
+    frames: framesByLabel(prepared, units),
+    frameRule: 'label of the interval that holds the centre of the receptive field',
+    notes,
+  };
+}
+
+/** A score that could not be had is told once per reason, not once per layer. */
+function tellRefusals(run: ScoringRun, { model, weights }: Pass, columns: ScoredColumn[], refusals: Refusal[]): void {
+  const byReason = Map.groupBy(refusals, ({ column, unit, metric: id, message }) => JSON.stringify([column, unit, id, message]));
+  for (const same of byReason.values()) {
+    const [{ column, unit, metric: id, message }] = same;
+    const { name, control } = columns[column];
+    const what = [weights === 'random' ? 'random weights' : '', control].filter((part) => part !== '').join(', ');
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `${model.name}${what === '' ? '' : ` (${what})`}, layer ${same.map(({ layer }) => layer).join(', ')}: no ${id} of "${name}" by ${unit}: ${message}`,
+    });
+  }
+}
+
+/** The classifier a model brought along, where a score asks for its posteriors; the control puts it on random features. */
+async function headOf({ spec }: PreparedScoring, run: ScoringRun, { model, weights }: Pass): Promise<ScoreLayerTask['head']> {
+  const asked = spec.settings.metrics.filter((id) => metric(id).needs === 'source-posteriors');
+  if (asked.length === 0) return undefined;
+  const head = await readSourceHead(model);
+  const without = `${model.name} has no classifier (CTC or sequence classification) of its own, so ${asked.join(', ')} cannot be had of it; N-LEEP needs none.`;
+  if (weights === 'random') return head;
+  if (!head) run.report({ type: 'log', level: 'warning', message: without });
+  else if (!spec.settings.units.includes(head.unit)) {
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `The classifier of ${model.name} speaks of ${head.unit}s; score by ${head.unit} for ${asked.join(', ')}.`,
+    });
+  }
+  return head;
+}
+
+/** What a pass ran on, and whether its statistics were there already. */
+type ScoredPass = Pick<OpenReply, 'provider' | 'fallbacks' | 'layers' | 'width'> & { reused: boolean };
+
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf(
-  { spec, dataset, columns }: PreparedScoring,
-  run: ScoringRun,
-  { model, weights }: Pass,
-  opened: OpenReply,
-  units: GroupUnit[],
-) {
+function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: ScoredPass, units: GroupUnit[]) {
+  const { spec, dataset, columns, alignments } = prepared;
   return {
     ...versions,
     model: {
@@ -419,6 +619,7 @@ function recipeOf(
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },
+    ...(alignments ? { alignments: alignmentsOf(prepared, alignments, units) } : {}),
     settings: spec.settings,
     labels: columns
       .filter(({ control }) => control === '')
@@ -429,6 +630,10 @@ function recipeOf(
     audioSeconds: units.reduce((total, { seconds }) => total + seconds, 0),
     utterances: units.reduce((total, { next, skipped }) => total + next - skipped.length, 0),
     skipped: units.flatMap(({ skipped }) => skipped),
-    interval: `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`,
+    statistics: opened.reused ? 'of an earlier pass over the same audio' : 'of this pass over the audio',
+    interval:
+      spec.settings.resampling === 'jackknife'
+        ? `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`
+        : `95 %, bootstrap of ${spec.settings.resamples} draws of ${units.length} groups of utterances, percentiles about the score`,
   };
 }

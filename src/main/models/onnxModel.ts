@@ -17,8 +17,10 @@ import { encodeFloats, gaussianLike, readFloats } from '#main/onnx/weights.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
 import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
+import { noHead } from './heads.ts';
+
 // A type-only statement: model.ts imports this file.
-import type { BuiltEncoder, EncoderModel } from './model.ts';
+import type { BuiltEncoder, EncoderModel, HeadCard } from './model.ts';
 
 /** What a user may say about an exported encoder instead of letting it be guessed. */
 export interface OnnxMapping {
@@ -38,6 +40,15 @@ export interface OnnxSource {
   input: { name: string; rank: 2 | 3 };
   extraInputs: ExtraInput[];
   taps: OnnxTap[];
+  /** The output "logits"; null where there is none. */
+  logits: OnnxLogits | null;
+}
+
+/** A head's output, and whether it has to be brought to float32. */
+export interface OnnxLogits {
+  tensor: string;
+  kind: HeadCard['kind'];
+  cast: boolean;
 }
 
 /** A hidden state, and whether it has to be brought to float32. */
@@ -201,6 +212,17 @@ function constantNote({ nodes }: OnnxStructure): string[] {
     : [];
 }
 
+/** The output named "logits": characters for every frame, or classes for the utterance by its rank. */
+function findLogits({ outputs, valueInfo }: OnnxStructure): { tensor: string; card: HeadCard } | null {
+  const found = outputs.find(({ name, elementType }) => /^logits$/i.test(name) && (elementType === 0 || isFloat(elementType)));
+  if (!found) return null;
+  const shape = found.shape ?? valueInfo.get(found.name)?.shape ?? null;
+  const last = shape?.at(-1);
+  if (shape !== null && shape.length !== 2 && shape.length !== 3) return null;
+  const kind = shape?.length === 2 ? 'classification' : 'ctc';
+  return { tensor: found.name, card: { kind, outputs: typeof last === 'number' && last > 0 ? last : 0, labels: [] } };
+}
+
 /**
  * Opens an exported encoder: finds the waveform input, the hidden states, the front end and the preprocessing without reading
  * the weights, and says in `notes` what was guessed.
@@ -222,6 +244,7 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
     const { preprocessing, notes: preprocessingNotes } = await preprocessingOf(file, mapping);
     const initializers = [...structure.initializers.values()];
     const isPlain = isFloat32Throughout(structure);
+    const logits = findLogits(structure);
     const notes = [how, ...tapNotes, ...inputNotes, ...preprocessingNotes, ...constantNote(structure)];
     if (structure.functions > 0)
       notes.push(`The graph calls ${structure.functions} functions of its own, into which no layer search goes.`);
@@ -241,8 +264,16 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
       preprocessing,
       frontEnd: flow && frontEndEnd >= 0 ? convolutionChain(structure, flow, frontEndEnd) : null,
       wholeUtteranceNorm: flow !== null && frontEndEnd >= 0 && normalisesOverTime(flow, frontEndEnd),
+      head: logits && logits.card,
       notes,
-      source: { kind: 'onnx', file: resolve(file), input, extraInputs, taps: taps.map((tap) => ({ ...tap, cast: !isPlain })) },
+      source: {
+        kind: 'onnx',
+        file: resolve(file),
+        input,
+        extraInputs,
+        taps: taps.map((tap) => ({ ...tap, cast: !isPlain })),
+        logits: logits && { tensor: logits.tensor, kind: logits.card.kind, cast: !isPlain },
+      },
     };
   });
 }
@@ -251,15 +282,16 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
 function tapAdditions(
   structure: OnnxStructure,
   taps: readonly OnnxTap[],
-): { additions: Required<Pick<Additions, 'nodes' | 'outputs'>>; outputs: BuiltEncoder['outputs'] } {
+  logits: OnnxLogits | null,
+): { additions: Required<Pick<Additions, 'nodes' | 'outputs'>> } & Pick<BuiltEncoder, 'outputs' | 'logits'> {
   const taken = new Set(structure.nodes.flatMap(({ outputs }) => outputs));
   const existing = new Map(structure.outputs.map(({ name, elementType }) => [name, elementType]));
   const nodes: Additions['nodes'] = [];
   const added = new Map<string, { name: string }>();
-  const outputs = taps.map(({ layer, tensor, permutation, cast }) => {
+  const addOutput = (label: string, { tensor, permutation, cast }: Pick<OnnxTap, 'tensor' | 'permutation' | 'cast'>): string => {
     let name = tensor;
     const step = (opType: string, attributes: Record<string, number | number[]>) => {
-      let result = `foretune.layer.${layer}.${opType}`;
+      let result = `foretune.${label}.${opType}`;
       while (taken.has(result)) result += '_';
       taken.add(result);
       nodes.push({ opType, inputs: [name], outputs: [result], attributes });
@@ -268,9 +300,11 @@ function tapAdditions(
     if (cast && existing.get(tensor) !== dataType.float) step('Cast', { to: dataType.float });
     if (permutation) step('Transpose', { perm: permutation });
     if (!existing.has(name)) added.set(name, { name });
-    return { layer, name };
-  });
-  return { additions: { nodes, outputs: [...added.values()] }, outputs };
+    return name;
+  };
+  const outputs = taps.map((tap) => ({ layer: tap.layer, name: addOutput(`layer.${tap.layer}`, tap) }));
+  const head = logits && { name: addOutput('logits', { ...logits, permutation: null }), kind: logits.kind };
+  return { additions: { nodes, outputs: [...added.values()] }, outputs, logits: head ?? undefined };
 }
 
 /** A file name that no external data uses. */
@@ -319,16 +353,19 @@ async function writeRandomWeights(
  * user's own (a copy only where links do not work). Random weights keep each tensor's mean and standard deviation.
  * @param options.cacheDir the build gets a folder in it, which `dispose` removes
  * @param options.layers hidden_states indices, all by default
+ * @param options.head whether the logits are given too
  * @throws ForetuneError `mismatch` if the file changed since it was opened, `not-found` for a layer that the export lacks,
  *   `no-space`, and everything that `openOnnxModel` throws.
  */
 export async function buildOnnxEncoder(
   model: EncoderModel,
-  options: { cacheDir: string; weights: 'own' | { randomSeed: number }; layers?: number[] },
+  options: { cacheDir: string; weights: 'own' | { randomSeed: number }; layers?: number[]; head?: boolean },
 ): Promise<BuiltEncoder> {
   const { source: origin, fingerprint, name } = model;
   if (origin.kind !== 'onnx') throw new ForetuneError('internal', `${name} is no ONNX model but was built as one.`);
   const { weights, layers } = options;
+  if (options.head && !origin.logits) throw noHead(name);
+  const head = options.head ? origin.logits : null;
   const missing = layers?.find((layer) => !origin.taps.some((tap) => tap.layer === layer));
   if (missing !== undefined) {
     throw new ForetuneError(
@@ -343,9 +380,9 @@ export async function buildOnnxEncoder(
     if ((await fingerprintOf(source, structure, files)) !== fingerprint) {
       throw new ForetuneError('mismatch', `${origin.file} has changed since it was opened; open it again.`);
     }
-    const { additions, outputs } = tapAdditions(structure, taps);
+    const { additions, outputs, logits } = tapAdditions(structure, taps, head);
     const key = createHash('sha256')
-      .update(JSON.stringify([fingerprint, taps, weights]))
+      .update(JSON.stringify([fingerprint, taps, head, weights]))
       .digest('hex')
       .slice(0, 16);
     const folder = await newBuildFolder(options.cacheDir, 'onnx', key);
@@ -388,7 +425,7 @@ export async function buildOnnxEncoder(
         throw writeError(path, error);
       });
       const notes = weights === 'own' ? [] : constantNote(structure);
-      return { path, input: origin.input, extraInputs: origin.extraInputs, outputs, notes, dispose };
+      return { path, input: origin.input, extraInputs: origin.extraInputs, outputs, logits, notes, dispose };
     } catch (error) {
       await dispose();
       throw error;

@@ -1,7 +1,7 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
 import { loadAudio } from '#main/audio/audio.ts';
-import { type LayerScore, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
 
 /** Tasks of the compute pool. None of them enters onnxruntime, so its threads may be stopped at any time. */
 
@@ -21,7 +21,7 @@ export async function decode(input: { path: string; rate: number; start?: number
 }
 
 /** All scores of one layer from the statistics of its groups. */
-export function scoreLayer(task: ScoreLayerTask): Promise<LayerScore[]> {
+export function scoreLayer(task: ScoreLayerTask): Promise<LayerScores> {
   return scoreLayerNow(task);
 }
 

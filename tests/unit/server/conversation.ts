@@ -142,6 +142,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
   await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   await ask('weights.superb', () => api.weights.superb({}));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;

@@ -123,6 +123,7 @@ const calls: Record<string, Call> = {
   ),
   'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
   'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
   ...Object.fromEntries<Call>(
