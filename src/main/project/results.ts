@@ -19,16 +19,10 @@ import { checkedEntry, fromJson, hashJson, toJson } from './json.ts';
 const idRow = z.object({ id: z.number() });
 const valueRow = z.object({ value: z.string() }).optional();
 const recipeRow = z.object({ id: z.number(), hash: z.string(), json: z.string() });
+const jsonText = z.string().transform(fromJson);
 const scoreRow = storedScoreSchema.extend({
-  replicates: z
-    .string()
-    .nullable()
-    .transform((text) => (text === null ? null : fromJson(text)))
-    .pipe(storedScoreSchema.shape.replicates),
-  notes: z
-    .string()
-    .transform((text) => fromJson(text))
-    .pipe(storedScoreSchema.shape.notes),
+  replicates: jsonText.nullable().pipe(storedScoreSchema.shape.replicates),
+  notes: jsonText.pipe(storedScoreSchema.shape.notes),
 });
 const truthRow = storedTruthSchema.extend({ higherIsBetter: z.number() });
 
