@@ -4,7 +4,10 @@ import { loadAudio } from '#main/audio/audio.ts';
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
 import { type TwoSets } from '#main/scoring/metric.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { scoreSections } from '#main/reports/sections.ts';
+import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
+import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
 
 /** Tasks of the compute pool. None of them enters onnxruntime, so its threads may be stopped at any time. */
 
@@ -35,4 +38,24 @@ export function twoSets({ metric: id, input }: { metric: string; input: TwoSets 
   return method.compute(input);
 }
 
-export type ComputeTasks = { decode: typeof decode; scoreLayer: typeof scoreLayer; twoSets: typeof twoSets };
+/** How well each score predicts what was measured: thousands of draws for each. */
+export function predictors({
+  scores,
+  experiments,
+  models,
+  truth,
+}: {
+  scores: StoredScore[];
+  experiments: ExperimentRecord[];
+  models: ModelRecord[];
+  truth: StoredTruth[];
+}): PredictorRanking[] {
+  return rankPredictors(scoreSections(scores, experiments, models).flatMap((section) => sectionAgreements(section, truth)));
+}
+
+export type ComputeTasks = {
+  predictors: typeof predictors;
+  decode: typeof decode;
+  scoreLayer: typeof scoreLayer;
+  twoSets: typeof twoSets;
+};
