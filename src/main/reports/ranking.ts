@@ -99,9 +99,9 @@ export function rankingTable(section: ScoreSection): TableFigure {
       { name: 'layer', align: 'right' },
       { name: axis.name, align: 'right' },
       { name: '95 % interval', align: 'right' },
-      { name: 'P(best)', align: 'right' },
+      { name: 'P best', align: 'right' },
       { name: 'ranks, 95 %', align: 'right' },
-      { name: 'P(beats next)', align: 'right' },
+      { name: 'P beats next', align: 'right' },
     ],
     rows: rows.map((row): TableCell[] => [
       { text: String(row.rank) },
@@ -141,7 +141,7 @@ export function layerReading({ axis }: ScoreSection, { name, layers, best }: Mod
   const order = layers.toSorted((a, b) => sign * (a.value - b.value));
   const [top] = tiers(order, (a, b) => compareScores(a, b) === 'not-apart');
   const own = top.map(({ layer }) => layer);
-  if (own.length === layers.length) return `No layer of ${name} is distinguishable from another at the top.`;
+  if (own.length === layers.length) return `No layer of ${name} is distinguishable from its best.`;
   if (own.length === 1) return `Layer ${best.layer} of ${name} stands alone at the top.`;
   return `${rangeText(own)} of ${name} are not distinguishable at the top.`;
 }

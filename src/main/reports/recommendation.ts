@@ -182,10 +182,7 @@ function taskReading(
 }
 
 /** Best scores of models over tasks, one column per task. */
-export function taskTable(
-  { unit, metricName, tasks, models, recommendations, reading }: TaskComparison,
-  decimals: number,
-): TableFigure {
+export function taskTable({ unit, metricName, tasks, models, reading }: TaskComparison, decimals: number): TableFigure {
   return {
     title: `${metricName} by ${unit} over all tasks`,
     columns: [
@@ -202,6 +199,6 @@ export function taskTable(
       }),
       { text: meanRank.toFixed(1) },
     ]),
-    notes: ['Best layer in brackets.', reading, ...recommendations.map(({ label, reason }) => `${label}: ${reason}`)],
+    notes: ['Best layer in brackets.', reading],
   };
 }

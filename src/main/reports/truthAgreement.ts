@@ -209,7 +209,7 @@ function predictorReading([first, ...others]: readonly TruthAgreement[]): string
   const names = [first, ...tied].map(({ metricName, unit }) => `${metricName} (by ${unit})`);
   const name = names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', ');
   const sentences = [
-    `${name} ${names.length > 1 ? 'agree' : 'agrees'} best with ${what}: Spearman ${two(value)} over ${agreement.n} (p ${pText(p)}${range}).`,
+    `${name} ${names.length > 1 ? 'agree' : 'agrees'} best with ${what}: Spearman ${two(value)} over ${agreement.n} (p ${p < 0.001 ? pText(p) : `= ${pText(p)}`}${range}).`,
   ];
   if (p > 0.05) sentences.push('That is no more than chance would often give.');
   if (held.length > 0 && agreement.n < fewPairs) {
@@ -219,7 +219,9 @@ function predictorReading([first, ...others]: readonly TruthAgreement[]): string
     sentences.push(
       sure === held.length
         ? 'It is distinguishably better than every other score here.'
-        : `It is distinguishably better than ${sure} of the ${held.length} other scores; the rest may be as good.`,
+        : sure === 0
+          ? `None of the ${held.length} other scores is distinguishably worse.`
+          : `It is distinguishably better than ${sure} of the ${held.length} other scores; the rest may be as good.`,
     );
   }
   const gone = unmatched.scores.length + unmatched.truth.length;

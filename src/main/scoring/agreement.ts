@@ -2,7 +2,7 @@ import { createRandom } from '#main/linalg/random.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { quantile } from './bootstrap.ts';
-import { kendall, spearman, weightedKendall } from './correlation.ts';
+import { kendall, kendallTau, spearman, spearmanRho, weightedKendall } from './correlation.ts';
 import { averageRanks, pearson } from './ranks.ts';
 
 export interface Interval {
@@ -58,7 +58,7 @@ function isConstant(values: ArrayLike<number>): boolean {
 export function rankAgreement(
   scores: ArrayLike<number>,
   truth: ArrayLike<number>,
-  { resamples = 2000, seed = 0, clusters }: AgreementOptions = {},
+  { resamples = 1000, seed = 0, clusters }: AgreementOptions = {},
 ): RankAgreement {
   const n = scores.length;
   const rho = spearman(scores, truth);
@@ -77,9 +77,9 @@ export function rankAgreement(
     notes.push(`Intervals draw whole models (${members.length}); p takes all ${n} pairs as independent, which they are not.`);
   if (Math.abs(rho.value) === 1) notes.push('Drawing pairs anew cannot tell how sure a perfect agreement is.');
   const drawn = n < fewestForInterval ? undefined : resample(scores, truth, members, resamples, seed);
-  const interval = (pick: (draw: Draw) => number): Interval | null => {
+  const interval = (of: (x: number[], y: number[]) => number): Interval | null => {
     if (!drawn) return null;
-    const sorted = drawn.map(pick).sort((a, b) => a - b);
+    const sorted = Float64Array.from(drawn, ({ x, y }) => of(x, y)).sort();
     // A perfect agreement stays perfect however its pairs are drawn: that says nothing of how sure it is.
     if (sorted[0] === sorted[sorted.length - 1]) return null;
     return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
@@ -89,20 +89,20 @@ export function rankAgreement(
     spearman: {
       ...rho,
       exact: n <= mostForExact ? exactSpearmanP(scores, truth, rho.value) : null,
-      interval: interval(({ rho: value }) => value),
+      interval: interval(spearmanRho),
     },
-    kendall: { ...tau, interval: interval(({ tau: value }) => value) },
-    weightedKendall: { value: weighted, interval: interval(({ weighted: value }) => value) },
+    kendall: { ...tau, interval: interval(kendallTau) },
+    weightedKendall: { value: weighted, interval: interval(weightedKendall) },
     tiedScores,
     tiedTruth,
     notes,
   };
 }
 
+/** Pairs drawn anew. */
 interface Draw {
-  rho: number;
-  tau: number;
-  weighted: number;
+  x: number[];
+  y: number[];
 }
 
 /** Share of all orders of the truth that agree as well or better, either way round. */
@@ -141,7 +141,12 @@ export function probabilityBetterPredictor(
 ): number {
   const members = memberships(truth.length, clusters);
   const [first, second] = [a, b].map((scores) => resample(scores, truth, members, resamples, seed, [a, b]));
-  return first.reduce((sum, { rho }, i) => sum + (rho > second[i].rho ? 1 : rho === second[i].rho ? 0.5 : 0), 0) / first.length;
+  return (
+    first.reduce((sum, { x, y }, i) => {
+      const lead = spearmanRho(x, y) - spearmanRho(second[i].x, second[i].y);
+      return sum + (lead > 0 ? 1 : lead === 0 ? 0.5 : 0);
+    }, 0) / first.length
+  );
 }
 
 /** The pairs of each cluster, or each pair by itself where there are too few clusters. */
@@ -168,7 +173,7 @@ function resample(
     const chosen = members.flatMap(() => members[random.below(members.length)]);
     const [x, y] = [chosen.map((i) => scores[i]), chosen.map((i) => truth[i])];
     if (chosen.length < 3 || isConstant(y) || varying.some((values) => isConstant(chosen.map((i) => values[i])))) continue;
-    draws.push({ rho: spearman(x, y).value, tau: kendall(x, y).value, weighted: weightedKendall(x, y) });
+    draws.push({ x, y });
   }
   return draws;
 }

@@ -9,7 +9,10 @@ import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageMo
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
 import { type TwoSets } from '#main/scoring/metric.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { scoreSections } from '#main/reports/sections.ts';
+import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
+import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -60,10 +63,27 @@ export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: 
   return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
 });
 
+/** How well each score predicts what was measured: thousands of draws for each. */
+export const predictors = crossing(
+  ({
+    scores,
+    experiments,
+    models,
+    truth,
+  }: {
+    scores: StoredScore[];
+    experiments: ExperimentRecord[];
+    models: ModelRecord[];
+    truth: StoredTruth[];
+  }): PredictorRanking[] =>
+    rankPredictors(scoreSections(scores, experiments, models).flatMap((section) => sectionAgreements(section, truth))),
+);
+
 export type ComputeTasks = {
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;
   searchBeam: typeof searchBeam;
+  predictors: typeof predictors;
   twoSets: typeof twoSets;
 };
