@@ -30,7 +30,7 @@ function allowed({ files }: Context, { path, audioColumn, root, alignments }: Da
 
 /** What is said when in an utterance, tier by tier; a sentence where its alignment cannot be used. */
 async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance) {
-  const source = await datasets.alignments(choice, files.allow);
+  const source = await datasets.alignments(choice, (path) => files.allow(path));
   if (!source) return null;
   try {
     const found = await source.of(utterance);
@@ -91,7 +91,7 @@ export const dataProcedures = {
   }) {
     const choice = allowed(context, input);
     const dataset = await context.datasets.open(choice);
-    const source = await context.datasets.alignments(choice, context.files.allow, true);
+    const source = await context.datasets.alignments(choice, (path) => context.files.allow(path), true);
     if (!source) throw new ForetuneError('usage', 'Name a folder, a file or a column with the alignments.');
     const total = dataset.utterances.length;
     let done = 0;

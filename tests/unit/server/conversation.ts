@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
@@ -63,6 +63,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   // In how many parts it comes depends on how fast files are decoded.
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
+  );
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
   );
   await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
   await ask('metrics.list', () => api.metrics.list());

@@ -86,8 +86,18 @@ describe('alignments', () => {
 
   it('of one table for all are found by path, file name or stem', async () => {
     const table = 'file,start,end,label\na.wav,0,1,x\nb,0,1,y\nc,0.5,1,x\n';
-    const root = files({ ...audio, 'm.csv': manifest, 'all.csv': table, 'all.ctm': 'a 1 0 1 x\nb 1 0 1 y\n' });
+    const faulty = `${table}c,0,0.75,z\nd,0,1,x\n`;
+    const root = files({
+      ...audio,
+      'm.csv': manifest,
+      'faulty.csv': faulty,
+      'all.csv': table,
+      'all.ctm': 'a 1 0 1 x\nb 1 0 1 y\n',
+    });
     expect((await collect(root, { path: join(root, 'all.csv') }, ['tag'])).report).toMatchObject({ found: 3, formats: ['CSV'] });
+    // A fault in one recording is that recording's.
+    const { report: left } = await collect(root, { path: join(root, 'faulty.csv') }, ['tag']);
+    expect([left.found, left.problems.map(({ row }) => row)]).toEqual([2, [4]]);
     const { columns, report } = await collect(root, { path: join(root, 'all.ctm') }, ['words']);
     expect([report.found, report.missing, columns[0].classes]).toEqual([2, 1, ['x', 'y']]);
   });
