@@ -1,5 +1,6 @@
 import * as z from 'zod';
 
+import { readManifest } from '#main/formats/manifest.ts';
 import { decodeAhead } from '#main/jobs/decodeAhead.ts';
 import { type Dataset, type Utterance } from '#main/tasks/dataset.ts';
 import { collectAlignments } from '#main/tasks/alignments/alignments.ts';
@@ -46,7 +47,19 @@ function rowOf({ path, utterances }: Dataset, index: number) {
   return { index, id, file, manifest: path, start: start ?? null, end: end ?? null, values, row };
 }
 
+/** Values of a column that are shown to tell what it holds. */
+const examples = 3;
+
 export const dataProcedures = {
+  /** The columns of a manifest as they are written, before any audio is looked for: for a user who says which one names it. */
+  columns: procedure.input(z.object({ path: z.string().min(1) })).handler(async ({ input, context }) => {
+    const { columns, rows } = await readManifest(context.files.allow(input.path));
+    return columns.map((name) => ({
+      name,
+      examples: [...new Set(rows.slice(0, 100).map(({ values }) => values[name]))].slice(0, examples),
+    }));
+  }),
+
   /** Reads a manifest and says what was understood: columns, labels, files that are missing. */
   inspect: procedure.input(dataChoiceSchema.extend({ label: z.string().optional() })).handler(async ({ input, context }) => {
     const { utterances, ...dataset } = await context.datasets.open(allowed(context, input), true);
@@ -129,6 +142,7 @@ export const dataProcedures = {
       name,
       path,
       audioColumn,
+      audioRoot: choice.root ?? null,
       fingerprint,
       utterances: utterances.length,
       hours: known?.hours ?? null,

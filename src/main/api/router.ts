@@ -10,6 +10,7 @@ import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
+import { speedProcedures } from './speed.ts';
 import { weightProcedures } from './weights.ts';
 
 /** One procedure per thing a user may want. The window, the browser and the command line call these and nothing else. */
@@ -24,6 +25,7 @@ export const router = {
   features: featureProcedures,
   metrics: metricProcedures,
   weights: weightProcedures,
+  speed: speedProcedures,
 };
 
 export type Api = RouterClient<typeof router>;

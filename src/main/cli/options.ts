@@ -29,7 +29,7 @@ export function count(value: string): number {
 
 export function seconds(value: string): number {
   const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError('Give a number of seconds above 0.');
+  if (!(number > 0 && number <= 1e6)) throw new InvalidArgumentError('Give a number of seconds above 0, at most 1000000.');
   return number;
 }
 
@@ -47,13 +47,15 @@ export function layers(value: string): 'all' | number[] {
   return [...new Set(found)].sort((a, b) => a - b);
 }
 
-/** A list of known score names. */
+/** A list of known score names. Papers spell them in many ways, so case and hyphens do not matter: H-score is hscore. */
 export function metricList(value: string): string[] {
-  const names = list(value);
+  const plain = (name: string): string => name.toLowerCase().replaceAll(/[-_ ]/g, '');
   const known = metricIds();
-  for (const name of names) {
-    if (!known.includes(name)) throw new InvalidArgumentError(`There is no score "${name}"; there are ${known.join(', ')}.`);
-  }
+  const names = list(value).map((name) => {
+    const found = known.find((id) => plain(id) === plain(name));
+    if (!found) throw new InvalidArgumentError(`There is no score "${name}"; there are ${known.join(', ')}.`);
+    return found;
+  });
   return [...new Set(names)];
 }
 

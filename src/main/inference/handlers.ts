@@ -5,7 +5,7 @@ import { isAligned } from '#main/tasks/labels.ts';
 import { Transfer } from '#main/workers/channel.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { type Encoder, type HiddenStates, openEncoder, probeClip } from './encoder.ts';
+import { type Encoder, type HiddenStates, type Logits, openEncoder, probeClip } from './encoder.ts';
 import { type GramKernel, openGramKernel } from './gram.ts';
 import { type Provider, type SessionSettings } from './providers.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
@@ -63,8 +63,8 @@ export function frameTimes(
 }
 
 /** The part of a built encoder that may cross a thread border. */
-export function sessionOf({ path, input, extraInputs, outputs }: BuiltEncoder): OpenRequest['encoder'] {
-  return { path, input, extraInputs, outputs };
+export function sessionOf({ path, input, extraInputs, outputs, logits }: BuiltEncoder): OpenRequest['encoder'] {
+  return { path, input, extraInputs, outputs, logits };
 }
 
 /** Below this width a second thread costs more in waking up than it saves. */
@@ -76,7 +76,7 @@ export function settingsFor({ width }: Pick<EncoderModel, 'width'>, { providers,
 }
 
 export interface OpenRequest {
-  encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs'>;
+  encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs' | 'logits'>;
   settings: SessionSettings;
   rule: WaveformRule;
 }
@@ -150,6 +150,20 @@ export function inferenceHandlers() {
         { frames, width, layers } satisfies HiddenStates,
         layers.map(({ buffer }) => buffer),
       );
+    },
+
+    /** The head's logits of a whole utterance: rows of its parts joined, which is one row a part where it classifies. */
+    async logits({ samples }: { samples: Float32Array }) {
+      const runs: Logits[] = [];
+      for await (const { logits } of parts(samples)) runs.push(need(logits, 'logits'));
+      const values = new Float32Array(runs.reduce((total, part) => total + part.values.length, 0));
+      let offset = 0;
+      for (const part of runs) {
+        values.set(part.values, offset);
+        offset += part.values.length;
+      }
+      const rows = runs.reduce((total, part) => total + part.rows, 0);
+      return new Transfer({ rows, outputs: runs[0]?.outputs ?? 0, values } satisfies Logits, [values.buffer]);
     },
 
     /** Begins a group of utterances: from nothing, with the shifts of an earlier group's file, or from a saved state of the same group. */

@@ -229,13 +229,14 @@ function audioOf({ path, format, utterances }: Dataset): string[] {
   });
 }
 
-function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
+function keepDataset({ dataset, spec }: PreparedScoring, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
   project.upsertDataset({
     name,
     path,
     audioColumn,
+    audioRoot: spec.data.root ?? null,
     fingerprint,
     utterances: utterances.length,
     hours,

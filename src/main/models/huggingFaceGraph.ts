@@ -12,6 +12,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type Parameter, type ParameterSource } from './architectures/context.ts';
 import { emitEncoder, waveformInput } from './architectures/encoder.ts';
 import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
+import { type Head, noHead } from './heads.ts';
 import { huggingFaceFingerprint } from './huggingFace.ts';
 import { type BuiltEncoder, type EncoderModel, type HuggingFaceSource } from './model.ts';
 import { allLayers, findParameters, floatTypes, neededParameters, type PlacedTensor, placedParameters } from './parameters.ts';
@@ -23,6 +24,8 @@ export interface BuildOptions {
   weights: 'own' | { randomSeed: number };
   /** hidden_states indices, in order of outputs; all by default. Blocks above the highest are left out of the graph. */
   layers?: number[];
+  /** Whether the graph goes on to the model's head and gives its logits too; then `layers` may be empty. */
+  head?: boolean;
 }
 
 /** The checkpoint's own weights, as byte ranges of hard links to its files. Views that are not row-major are copied. */
@@ -31,10 +34,11 @@ async function ownParameters(
   { path }: EncoderModel,
   { config, checkpoint, prefix }: HuggingFaceSource,
   layers: readonly number[],
+  head: Head | null,
   folder: string,
   notes: string[],
 ): Promise<ParameterSource> {
-  const records = findParameters(path, config, checkpoint, prefix, layers);
+  const records = findParameters(path, config, checkpoint, prefix, layers, head);
   const isMapped = ({ strides }: TensorRecord) => strides === undefined;
 
   const locations = new Map<string, string>();
@@ -75,6 +79,7 @@ async function randomParameters(
   graph: GraphBuilder,
   { config }: HuggingFaceSource,
   layers: readonly number[],
+  head: Head | null,
   folder: string,
   seed: number,
 ): Promise<ParameterSource> {
@@ -82,7 +87,7 @@ async function randomParameters(
   const hasAll = () => true;
   const places = await writeSideFile(
     join(folder, location),
-    neededParameters(config, layers, hasAll).map((parameter) => ({
+    neededParameters(config, layers, hasAll, head).map((parameter) => ({
       name: parameter.name,
       values: () => drawParameter(parameter, seed),
     })),
@@ -102,16 +107,22 @@ export async function buildHuggingFaceEncoder(model: EncoderModel, options: Buil
     throw new ForetuneError('internal', `${name} is no Hugging Face model but was built as one.`);
   const { config, checkpoint, prefix } = source;
   const { cacheDir, weights, layers = allLayers(config) } = options;
-  if (layers.length === 0)
+  const head = options.head ? source.head : null;
+  if (options.head && !head) throw noHead(name, source.headProblem);
+  if (layers.length === 0 && !head)
     throw new ForetuneError('usage', `No layer of ${name} was asked for; it has 0 to ${config.num_hidden_layers}.`);
   const missing = layers.find((layer) => !Number.isInteger(layer) || layer < 0 || layer > config.num_hidden_layers);
   if (missing !== undefined)
     throw new ForetuneError('not-found', `${name} has no layer ${missing}; it has 0 to ${config.num_hidden_layers}.`);
-  const current = await huggingFaceFingerprint(path, preprocessing, findParameters(path, config, checkpoint, prefix));
+  const current = await huggingFaceFingerprint(
+    path,
+    preprocessing,
+    findParameters(path, config, checkpoint, prefix, allLayers(config), source.head),
+  );
   if (current !== fingerprint) throw new ForetuneError('mismatch', `${path} has changed since it was opened; open it again.`);
 
   const key = createHash('sha256')
-    .update(JSON.stringify([fingerprint, layers, weights]))
+    .update(JSON.stringify([fingerprint, layers, head !== null, weights]))
     .digest('hex')
     .slice(0, 16);
   const folder = await newBuildFolder(cacheDir, 'encoder', key);
@@ -121,14 +132,22 @@ export async function buildHuggingFaceEncoder(model: EncoderModel, options: Buil
     const notes: string[] = [];
     const parameters =
       weights === 'own'
-        ? await ownParameters(graph, model, source, layers, folder, notes)
-        : await randomParameters(graph, source, layers, folder, weights.randomSeed);
-    const outputs = emitEncoder(graph, parameters, config, layers);
+        ? await ownParameters(graph, model, source, layers, head, folder, notes)
+        : await randomParameters(graph, source, layers, head, folder, weights.randomSeed);
+    const { outputs, logits } = emitEncoder(graph, parameters, config, layers, head);
     const file = join(folder, 'graph.onnx');
     await writeFile(file, graph.toModel(name), { flag: 'wx' }).catch((error: unknown) => {
       throw writeError(file, error);
     });
-    return { path: file, input: { name: waveformInput, rank: 2 }, extraInputs: [], outputs, notes, dispose };
+    return {
+      path: file,
+      input: { name: waveformInput, rank: 2 },
+      extraInputs: [],
+      outputs,
+      logits: head && logits ? { name: logits, kind: head.kind } : undefined,
+      notes,
+      dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;

@@ -2,6 +2,7 @@ import { type Checkpoint } from '#main/formats/tensors.ts';
 
 import { type EncoderConfig } from './config.ts';
 import { type FrontEnd } from './frames.ts';
+import { type Head } from './heads.ts';
 import { type OnnxSource } from './onnxModel.ts';
 
 export type { FrontEnd };
@@ -15,6 +16,19 @@ export interface HuggingFaceSource {
   checkpoint: Checkpoint;
   /** What tensor names begin with in the checkpoint: `hubert.` in a checkpoint with a head, often nothing. */
   prefix: string;
+  /** What stands on the encoder; null where there is none that can be used. */
+  head: Head | null;
+  /** Why the head that config.json names cannot be used. */
+  headProblem?: string;
+}
+
+/** What a head gives: logits of characters for every frame, or of classes for the utterance. */
+export interface HeadCard {
+  kind: Head['kind'];
+  /** Characters or classes; 0 where the file does not say. */
+  outputs: number;
+  /** Names of the classes, where they are known. */
+  labels: string[];
 }
 
 /** An opened speech encoder: everything known about it without reading its weights. */
@@ -39,6 +53,8 @@ export interface EncoderModel {
   frontEnd: FrontEnd | null;
   /** Does a norm run over time, so that padding would change results? */
   wholeUtteranceNorm: boolean;
+  /** null for a bare encoder. */
+  head: HeadCard | null;
   /** What was guessed or ignored, one sentence each. */
   notes: string[];
   source: HuggingFaceSource | OnnxSource;
@@ -52,6 +68,8 @@ export interface BuiltEncoder {
   extraInputs: { name: string; kind: 'attention-mask' | 'length'; type: 'int64' | 'int32' | 'bool' | 'float32' }[];
   /** Hidden states, float32 [1, frames, width]. */
   outputs: { layer: number; name: string }[];
+  /** The head's output where it was asked for: float32 [1, frames, characters] or [1, classes]. */
+  logits?: { name: string; kind: Head['kind'] };
   /** What a user should know about this build, one sentence each. */
   notes?: string[];
   /** Removes what this build put into the cache. */

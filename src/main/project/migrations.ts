@@ -118,4 +118,10 @@ export const migrations: readonly Migration[] = [
       );
     `,
   },
+  {
+    version: 2,
+    sql: `
+      ALTER TABLE datasets ADD COLUMN audio_root TEXT;
+    `,
+  },
 ];

@@ -23,6 +23,8 @@ export interface Parameter {
   shape: readonly number[];
   /** For the random-weights control. */
   init: Initialisation;
+  /** Belongs to a head: it stands beside the encoder in the checkpoint, without the encoder's prefix. */
+  beside?: boolean;
 }
 
 /** Where parameters come from: a checkpoint, a random generator, or a mixture of two checkpoints. */

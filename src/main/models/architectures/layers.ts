@@ -6,6 +6,8 @@ export interface LinearShape {
   to: number;
   weight?: Initialisation;
   bias?: Initialisation;
+  /** A head's: see Parameter. */
+  beside?: boolean;
 }
 
 /** x W' + b on rows [n, from], times `scale` if given: the weight [to, from] is read as it lies in the checkpoint. */
@@ -13,14 +15,14 @@ export function linear(
   { graph, parameters, config }: EncoderContext,
   rows: string,
   name: string,
-  { from, to, weight, bias = zeros }: LinearShape,
+  { from, to, weight, bias = zeros, beside }: LinearShape,
   scale = 1,
 ): string {
   const normal: Initialisation = { draw: 'normal', deviation: config.initializer_range };
   const inputs = [
     rows,
-    parameters.value({ name: `${name}.weight`, shape: [to, from], init: weight ?? normal }),
-    parameters.value({ name: `${name}.bias`, shape: [to], init: bias }),
+    parameters.value({ name: `${name}.weight`, shape: [to, from], init: weight ?? normal, beside }),
+    parameters.value({ name: `${name}.bias`, shape: [to], init: bias, beside }),
   ];
   return graph.node('Gemm', inputs, { transB: 1, ...(scale === 1 ? {} : { alpha: { float: scale }, beta: { float: scale } }) });
 }
