@@ -7,6 +7,7 @@ import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
 import { type LayerScore, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type ForcedAlignment, forcedAlignment } from '#main/tasks/forcedAlignment.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -50,7 +51,21 @@ export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: 
   return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
 });
 
+export interface AlignTask {
+  logits: Float32Array;
+  rows: number;
+  columns: number;
+  tokens: number[];
+  blank: number;
+}
+
+/** Which frames each token of a transcript has. */
+export const align = crossing(({ logits, rows, columns, tokens, blank }: AlignTask): ForcedAlignment =>
+  forcedAlignment(logSoftmax(logits, rows, columns), rows, columns, tokens, blank),
+);
+
 export type ComputeTasks = {
+  align: typeof align;
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { chooseTier, cutOverlaps, type Tier } from '#main/formats/alignments/alignment.ts';
@@ -7,6 +8,7 @@ import { parseRttm } from '#main/formats/alignments/rttm.ts';
 import { looksLikeTextGrid, parseTextGrid } from '#main/formats/alignments/textGrid.ts';
 import { parseTimit } from '#main/formats/alignments/timit.ts';
 import { foldPhone, timitPhones } from '#main/formats/alignments/timitPhones.ts';
+import { textGridText } from '#main/formats/alignments/writeTextGrid.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -182,6 +184,33 @@ describe('parseTextGrid', () => {
   ])('refuses %s', (_, bytes, code, sentence) => {
     expect(() => parseTextGrid(bytes, 'x')).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(sentence) as string }),
+    );
+  });
+});
+
+describe('textGridText', () => {
+  it('writes what can be read again', () => {
+    const label = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
+      .filter((text) => text.trim() === text && !/\s/.test(text));
+    const tier = fc.record({
+      name: label,
+      steps: fc.array(fc.record({ gap: fc.nat(3), length: fc.integer({ min: 1, max: 9 }), label }), { maxLength: 6 }),
+    });
+    fc.assert(
+      fc.property(fc.array(tier, { maxLength: 3 }), fc.nat(90), (made, length) => {
+        const written = made.map(({ name, steps }): Tier => {
+          let time = 0;
+          const intervals = steps.map((step) => {
+            const start = time + step.gap;
+            time = start + step.length;
+            return { start: start / 8, end: time / 8, label: step.label };
+          });
+          return { name, kind: 'intervals', intervals };
+        });
+        expect(parseTextGrid(utf8(textGridText(written, length / 8)), 'x').tiers).toEqual(written);
+      }),
+      { numRuns: 60 },
     );
   });
 });

@@ -153,6 +153,19 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.transcribe', async () =>
     (
       await collectStream(

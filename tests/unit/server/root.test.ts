@@ -144,6 +144,24 @@ const calls: Record<string, Call> = {
         ),
     ]),
   ),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'out'] as const).map((field) => [
+      `data.align ${field}`,
+      (at: At) =>
+        drain(
+          api.data.align({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            text: 'word',
+            out: field === 'out' ? at('out.csv') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),

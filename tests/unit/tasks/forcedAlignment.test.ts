@@ -78,6 +78,22 @@ describe('forcedAlignment', () => {
     }
   });
 
+  it('takes the greedy path where the transcript is the greedy one', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const random = createRandom(seed);
+      const [frames, columns] = [200, 29];
+      const logits = Float64Array.from({ length: frames * columns }, () => random.uniform());
+      const logProbabilities = logSoftmax(logits, frames, columns);
+      const greedy = Array.from({ length: frames }, (_, t) => {
+        const row = [...logits.subarray(t * columns, (t + 1) * columns)];
+        return row.indexOf(Math.max(...row));
+      });
+      const tokens = collapsed(greedy, 0);
+      const { spans } = forcedAlignment(logProbabilities, frames, columns, tokens, 0);
+      expect(pathOf(spans, tokens, frames, 0)).toEqual(greedy);
+    }
+  });
+
   it('uses every frame where there are just enough', () => {
     const even = new Float64Array(5 * 3).fill(-Math.log(3));
     expect(forcedAlignment(even, 5, 3, [1, 1, 2, 1], 0).spans.map(({ first, end }) => [first, end])).toEqual([
