@@ -164,7 +164,7 @@ describe('labels of stretches, numbers and several labels', () => {
       2,
       'the label "f0+energy" holds numbers; use logme',
     ],
-    ['classes of several labels', () => ['--label', 'tags', '--metrics', 'hscore'], 2, '"tags" holds several labels at once'],
+    ['classes of several labels', () => ['--label', 'tags', '--metrics', 'hscore'], 1, 'which "tags" does not hold'],
     [
       'a folder that is not there',
       () => ['--alignments', at('nowhere'), '--label', 'phones'],

@@ -64,10 +64,13 @@ export async function linkOrCopy(from: string, to: string): Promise<'linked' | '
   }
 }
 
+/** Values as their file's tensor type has them; bytes where they are not numbers of this machine's. */
+type SideValues = Float32Array | Int8Array | Uint8Array;
+
 /** A tensor to be written into a side file; its values are asked for when it is its turn. */
 export interface SideTensor {
   name: string;
-  values: () => Float32Array | Uint8Array | Promise<Float32Array | Uint8Array>;
+  values: () => SideValues | Promise<SideValues>;
 }
 
 const alignment = 64;

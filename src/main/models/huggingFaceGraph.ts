@@ -39,6 +39,16 @@ async function ownParameters(
   notes: string[],
 ): Promise<ParameterSource> {
   const records = findParameters(path, config, checkpoint, prefix, layers, head);
+  return (await linkedParameters(records, prefix, folder, notes))(graph);
+}
+
+/** Puts the files that hold some tensors into a folder, for any number of graphs there. Views that are not row-major are copied. */
+export async function linkedParameters(
+  records: ReadonlyMap<string, TensorRecord>,
+  prefix: string,
+  folder: string,
+  notes: string[],
+): Promise<(graph: GraphBuilder) => ParameterSource> {
   const isMapped = ({ strides }: TensorRecord) => strides === undefined;
 
   const locations = new Map<string, string>();
@@ -71,7 +81,7 @@ async function ownParameters(
     const { dtype, file, offset, length } = records.get(name)!;
     return { dataType: floatTypes[dtype]!, location: locations.get(file)!, offset, length };
   };
-  return placedParameters(graph, (name) => records.has(name), placeOf);
+  return (graph) => placedParameters(graph, (name) => records.has(name), placeOf);
 }
 
 /** Weights drawn as before training. Every name exists, so a weight-normed weight is drawn as it is, without its magnitude. */

@@ -25,7 +25,7 @@ export const floatTypes: Partial<Record<Dtype, number>> = {
   F64: dataType.double,
 };
 
-/** Parameters that lie in files of the graph's folder. Other types are cast to float32, which onnxruntime does once, at load. */
+/** Parameters that lie in files of the graph's folder. Other types are cast to the graph's, which onnxruntime does once, at load. */
 export function placedParameters(
   graph: GraphBuilder,
   has: (name: string) => boolean,
@@ -40,7 +40,7 @@ export function placedParameters(
       if (value === undefined) {
         const { dataType: type, ...data } = placeOf(parameter);
         value = graph.initializer({ name, dataType: type, dims: shape, data });
-        if (type !== dataType.float) value = graph.node('Cast', [value], { to: dataType.float });
+        if (type !== graph.floatType) value = graph.node('Cast', [value], { to: graph.floatType });
         values.set(name, value);
       }
       return value;

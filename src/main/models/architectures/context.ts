@@ -32,6 +32,8 @@ export interface ParameterSource {
   has(name: string): boolean;
   /** The parameter as a float32 value of the graph. */
   value(parameter: Parameter): string;
+  /** A linear layer's weight [out, in] as int8 [in, out] and a float32 scale for each output [out], where it is held so. */
+  quantised?(parameter: Parameter): { values: string; scales: string } | undefined;
 }
 
 /** What every piece of an architecture is given. */

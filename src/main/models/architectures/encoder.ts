@@ -18,11 +18,14 @@ export const waveformInput = 'waveform';
 /** The graph's output for a layer. */
 export const layerOutput = (layer: number) => `hidden_states.${layer}`;
 
-/** The attention that all blocks of an encoder share. */
-export function attentionOf(context: EncoderContext): Attention {
+/**
+ * The attention that all blocks of an encoder share.
+ * @param bias WavLM's position bias, where it is at hand
+ */
+export function attentionOf(context: EncoderContext, bias?: string): Attention {
   const { config } = context;
   return config.model_type === 'wavlm'
-    ? wavlmAttention({ ...context, config })
+    ? wavlmAttention({ ...context, config }, bias)
     : (rows, name) => multiHeadAttention(context, rows, name);
 }
 
@@ -31,8 +34,15 @@ export function attentionOf(context: EncoderContext): Attention {
  * that norm after the last block, outside of the hidden states.
  */
 export function blockInput(context: EncoderContext, waveform: string): string {
+  return projectFeatures(
+    context,
+    context.graph.scoped('feature_extractor', () => convEncoder(context, waveform)),
+  );
+}
+
+/** From the conv encoder's features [batch, channels, frames] to hidden state 0, as rows. */
+export function projectFeatures(context: EncoderContext, features: string): string {
   const { graph, config } = context;
-  const features = graph.scoped('feature_extractor', () => convEncoder(context, waveform));
   const projected = graph.scoped('feature_projection', () => featureProjection(context, features));
   return graph.scoped('encoder', () => {
     const positioned = addPositions(context, projected);
