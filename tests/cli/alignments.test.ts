@@ -161,8 +161,8 @@ describe('labels of stretches, numbers and several labels', () => {
     [
       'classes of numbers',
       () => ['--label', 'f0+energy', '--metrics', 'hscore'],
-      2,
-      'the label "f0+energy" holds numbers; use logme',
+      1,
+      'hscore needs one class per sample, which "f0+energy" does not hold',
     ],
     ['classes of several labels', () => ['--label', 'tags', '--metrics', 'hscore'], 1, 'which "tags" does not hold'],
     [
