@@ -90,7 +90,7 @@ export const dataProcedures = {
       classes,
       counts,
       unlabelled,
-      numbers: kind === 'regression' ? values.filter((value) => value !== null).slice(0, 20_000) : [],
+      numbers: kind === 'regression' ? values.filter((value) => typeof value === 'number').slice(0, 20_000) : [],
     };
   }),
 

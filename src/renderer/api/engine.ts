@@ -39,3 +39,7 @@ export type OnnxOffer = Awaited<ReturnType<Api['models']['exported']>>;
 export type Mapping = NonNullable<Parameters<Api['models']['add']>[0]['mapping']>;
 export type DataColumns = Awaited<ReturnType<Api['data']['columns']>>;
 export type Clip = Awaited<ReturnType<Api['data']['clip']>>;
+type Streamed<T> = T extends AsyncIterable<infer Item> ? Item : never;
+export type AlignmentReport = NonNullable<Streamed<Awaited<ReturnType<Api['data']['alignments']>>>['report']>;
+export type ClipTier = NonNullable<Clip['alignment']>['tiers'][number];
+export type AlignResult = Extract<Streamed<Awaited<ReturnType<Api['data']['align']>>>, { type: 'done' }>['result'];

@@ -256,6 +256,17 @@ describe('openLabels', () => {
     expect(columns[1].values).toEqual([0, 1, 0]);
   });
 
+  it('tells a tier from a column of its name', async () => {
+    const grids = { 'tg/a.TextGrid': textGrid({ word: [[0, 1, 'p']] }), 'tg/b.TextGrid': textGrid({ word: [[0, 1, 'q']] }) };
+    const both = files({ ...audio, 'm.csv': manifest, ...grids });
+    const dataset = await openDataset(join(both, 'm.csv'));
+    const { columns } = await openLabels(dataset, ['word', 'word (alignment)'], { alignments: { path: join(both, 'tg') } });
+    expect(columns.map(({ classes }) => classes)).toEqual([
+      ['x', 'y'],
+      ['p', 'q'],
+    ]);
+  });
+
   it('refuses alignments that nothing comes from, and one tier for two labels', async () => {
     const dataset = await openDataset(join(root, 'm.csv'));
     await expect(openLabels(dataset, ['word'], { alignments: choice })).rejects.toThrow(
