@@ -43,6 +43,8 @@ export interface AlignResult {
   utterances: number;
   words: number;
   provider: string;
+  /** Why better providers were not used. */
+  fallbacks: string[];
   files: string[];
   notes: string[];
   /** Utterances that were left out, and why. */
@@ -203,7 +205,8 @@ export async function* alignTranscripts(engine: Engine, request: AlignRequest, s
         words,
         provider: opened.provider,
         files: written,
-        notes: [...model.notes, ...notes, ...opened.fallbacks],
+        notes: [...model.notes, ...notes],
+        fallbacks: opened.fallbacks,
         skipped,
       },
     };

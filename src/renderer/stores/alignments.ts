@@ -95,9 +95,10 @@ export const useAlignments = defineStore('alignments', () => {
     const abort = new AbortController();
     reading.set(dataset.id, { key, abort });
     const report = readings.value[dataset.id]?.report;
-    const state: AlignmentReading = { done: 0, total: 0, busy: true, report, error: '' };
+    let state: AlignmentReading = { done: 0, total: 0, busy: true, report, error: '' };
     const show = (changes: Partial<AlignmentReading>): void => {
-      if (!abort.signal.aborted) readings.value[dataset.id] = Object.assign(state, changes);
+      state = { ...state, ...changes };
+      if (!abort.signal.aborted) readings.value[dataset.id] = state;
     };
     show({});
     try {

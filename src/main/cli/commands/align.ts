@@ -50,6 +50,7 @@ export function alignCommand() {
         ),
       ).finally(() => view.stop());
       if (!result) return;
+      for (const fallback of result.fallbacks) log(fallback);
       for (const note of result.notes) log(`note: ${note}`);
       for (const { file, message } of result.skipped) log(`warning: ${file}: ${message}`);
       if (options.json) {
