@@ -1,13 +1,18 @@
 import { join } from 'node:path';
 
 import { segmentBounds } from '#main/audio/segment.ts';
-import { frameTimes, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type Vocabulary } from '#main/decoding/vocabulary.ts';
+import { type Logits } from '#main/inference/encoder.ts';
+import { frameTimes, sessionOf, settingsFor, type WaveformRule, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { frameCount, receptiveField } from '#main/models/frames.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
+import { type EncoderModel } from '#main/models/model.ts';
 import { readVocabulary } from '#main/models/vocabularyFiles.ts';
 import { type AlignedFile, writeAlignments } from '#main/reports/alignments.ts';
-import { type ScoredTier, tiersOf, tokeniser } from '#main/tasks/alignTokens.ts';
+import { type ScoredTier, tiersOf, tokeniser, type TokenisedText } from '#main/tasks/alignTokens.ts';
 import { type Dataset, openDataset, requireColumn, type Utterance } from '#main/tasks/dataset.ts';
+import { type DecodedAudio } from '#main/workers/compute.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type DataChoice, type MachineSettings, type ModelChoice } from '#shared/experiment.ts';
 import { type Progress } from '#shared/jobs.ts';
@@ -111,15 +116,27 @@ function addTo(files: Map<string, AlignedFile>, file: string, seconds: number, t
     tier.intervals = [...tier.intervals, ...tiers[t].intervals].sort((a, b) => a.start - b.start);
 }
 
-/**
- * Aligns transcripts with audio by the CTC head of a model: every utterance as it is done, in order, and at the end what was written.
- * @throws ForetuneError `unsupported` (no such head, or frames without times), `not-found`, `mismatch`, `invalid-data` (no transcript that
- *   can be spelled, nothing aligned)
- */
-export async function* alignTranscripts(engine: Engine, request: AlignRequest, signal?: AbortSignal): AsyncGenerator<AlignEvent> {
+/** A run with everything opened and checked. */
+interface Prepared {
+  model: EncoderModel;
+  vocabulary: Vocabulary;
+  dataset: Dataset;
+  /** By utterance. */
+  texts: (TokenisedText | null)[];
+  /** Utterances that can be aligned. */
+  chosen: number[];
+  rule: WaveformRule;
+  /** Centres of all frames of a recording of so many samples, in seconds, and seconds from one to the next. */
+  timesOf: (samples: number) => Float64Array;
+  hop: number;
+  notes: string[];
+  skipped: AlignResult['skipped'];
+}
+
+async function prepare(request: AlignRequest): Promise<Prepared> {
   const model = await openModel(request.model.path, { mapping: request.model.mapping });
   const vocabulary = await readVocabulary(model);
-  const { frontEnd, preprocessing } = model;
+  const { frontEnd } = model;
   if (!frontEnd)
     throw new ForetuneError(
       'unsupported',
@@ -127,8 +144,6 @@ export async function* alignTranscripts(engine: Engine, request: AlignRequest, s
     );
   const dataset = await openDataset(request.data.path, request.data);
   const { texts, notes } = tokenisedTexts(dataset, request.text, tokeniser(vocabulary), model.name);
-  const rule = waveformRule(model, request.maxSeconds);
-  const hop = receptiveField(frontEnd).hop / rule.rate;
   const skipped = dataset.problems.map(({ row, file, message }) => ({ file: file ?? `${dataset.name}, row ${row}`, message }));
   const chosen = texts.flatMap((text, i) => {
     if (text && text.outside.size === 0 && text.tokens.length > 0) return [i];
@@ -136,53 +151,115 @@ export async function* alignTranscripts(engine: Engine, request: AlignRequest, s
     skipped.push({ file: dataset.utterances[i].path, message: why });
     return [];
   });
+  const rule = waveformRule(model, request.maxSeconds);
+  const timesOf = (samples: number): Float64Array => {
+    const parts = segmentBounds(samples, rule.rate, rule);
+    return Float64Array.from(
+      parts.flatMap(({ start, end }) => [...frameTimes(rule, start, end - start, frameCount(frontEnd, end - start))]),
+    );
+  };
+  const hop = receptiveField(frontEnd).hop / rule.rate;
+  return { model, vocabulary, dataset, texts, chosen, rule, timesOf, hop, notes: [...model.notes, ...notes], skipped };
+}
 
-  const thread = engine.inference();
-  const built = await buildEncoder(model, { cacheDir: join(engine.cacheDir, 'graphs'), weights: 'own', layers: [], head: true });
+/**
+ * Aligns transcripts with audio by the CTC head of a model: every utterance as it is done, in order, and at the end what was written.
+ * @throws ForetuneError `unsupported` (no such head, or frames without times), `not-found`, `mismatch`, `invalid-data` (no transcript that
+ *   can be spelled, nothing aligned)
+ */
+export async function* alignTranscripts(engine: Engine, request: AlignRequest, signal?: AbortSignal): AsyncGenerator<AlignEvent> {
+  const prepared = await prepare(request);
+  const waits: Progress[] = [];
+  const total = prepared.chosen.length;
+  const borrowed = engine.borrowInference(signal, () =>
+    waits.push({ done: 0, total, doing: 'waiting for another run', speed: null, secondsLeft: null }),
+  );
+  borrowed.catch(() => undefined);
   try {
-    const opened = await thread.call('open', { encoder: sessionOf(built), settings: settingsFor(model, request.machine), rule });
+    for (const progress of waits) yield { type: 'progress', progress };
+    const { thread } = await borrowed;
+    yield* alignOn(thread, engine, request, prepared, signal);
+  } finally {
+    // The iteration may also have been left while it waited.
+    void borrowed.then(
+      ({ giveBack }) => giveBack(),
+      () => undefined,
+    );
+  }
+}
+
+/** When each word and character of one utterance is said. */
+async function alignOne(
+  engine: Engine,
+  { model, vocabulary, texts, timesOf, hop }: Prepared,
+  utterance: number,
+  { samples, seconds }: DecodedAudio,
+  { rows, outputs, values }: Logits,
+): Promise<Pick<AlignedUtterance, 'text' | 'tiers' | 'probability'>> {
+  const text = texts[utterance]!;
+  if (rows > 0 && outputs !== vocabulary.texts.length)
+    throw new ForetuneError(
+      'mismatch',
+      `The vocabulary has ${vocabulary.texts.length} tokens, but the model's logits have ${outputs} columns; the vocabulary belongs to another model.`,
+    );
+  const times = timesOf(samples.length);
+  if (times.length !== rows)
+    throw new ForetuneError(
+      'unsupported',
+      `${model.name} gives ${rows} rows of logits for ${times.length} frames, so the times of its characters are unknown.`,
+    );
+  const task = { logits: values, rows, columns: outputs, tokens: text.tokens, blank: vocabulary.blank };
+  const { spans } = await engine.compute('align', task);
+  return {
+    text: text.text,
+    tiers: tiersOf(vocabulary, text, spans, times, hop, seconds),
+    probability: spans.reduce((sum, span) => sum + span.probability, 0) / spans.length,
+  };
+}
+
+async function* alignOn(
+  thread: InferenceThread,
+  engine: Engine,
+  request: AlignRequest,
+  prepared: Prepared,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<AlignEvent> {
+  const { model, dataset, chosen, rule, notes } = prepared;
+  const skipped = [...prepared.skipped];
+  const built = await buildEncoder(model, {
+    cacheDir: join(engine.cacheDir, 'graphs'),
+    weights: 'own',
+    layers: [],
+    head: true,
+  });
+  try {
+    const opened = await thread.call('open', {
+      encoder: sessionOf(built),
+      settings: settingsFor(model, request.machine),
+      rule,
+    });
     const reports: Progress[] = [];
     const pace = new Pace(chosen.length, (progress) => reports.push(progress));
     pace.doing(model.name);
     const files = new Map<string, AlignedFile>();
     let [utterances, words] = [0, 0];
-    for await (const { utterance, audio, problem } of decodeAhead(engine, dataset, chosen, preprocessing.samplingRate)) {
+    for await (const { utterance, audio, problem } of decodeAhead(engine, dataset, chosen, rule.rate)) {
       signal?.throwIfAborted();
-      yield* reports.splice(0).map((progress) => ({ type: 'progress' as const, progress }));
+      for (const progress of reports.splice(0)) yield { type: 'progress', progress };
       const source = dataset.utterances[utterance];
       pace.add(1, audio?.seconds ?? 0);
       if (!audio) {
         skipped.push({ file: source.path, message: problem });
         continue;
       }
-      const text = texts[utterance]!;
       try {
-        const { rows, outputs, values } = await thread.call('logits', { samples: audio.samples });
-        if (rows > 0 && outputs !== vocabulary.texts.length)
-          throw new ForetuneError(
-            'mismatch',
-            `The vocabulary has ${vocabulary.texts.length} tokens, but the model's logits have ${outputs} columns; the vocabulary belongs to another model.`,
-          );
-        const times = timesOf(audio.samples.length);
-        if (times.length !== rows)
-          throw new ForetuneError(
-            'unsupported',
-            `${model.name} gives ${rows} rows of logits for ${times.length} frames, so the times of its characters are unknown.`,
-          );
-        const { spans } = await engine.compute('align', {
-          logits: values,
-          rows,
-          columns: outputs,
-          tokens: text.tokens,
-          blank: vocabulary.blank,
-        });
-        const tiers = tiersOf(vocabulary, text, spans, times, hop, audio.seconds);
-        const probability = spans.reduce((sum, span) => sum + span.probability, 0) / spans.length;
+        const logits = await thread.call('logits', { samples: audio.samples });
+        const aligned = await alignOne(engine, prepared, utterance, audio, logits);
         utterances++;
-        words += tiers[0].intervals.length;
+        words += aligned.tiers[0].intervals.length;
         const file = source.values[dataset.audioColumn].trim();
-        addTo(files, file, (source.start ?? 0) + audio.seconds, inFile(tiers, source));
-        yield { type: 'utterance', aligned: { utterance, id: source.id, text: text.text, probability, tiers } };
+        addTo(files, file, (source.start ?? 0) + audio.seconds, inFile(aligned.tiers, source));
+        yield { type: 'utterance', aligned: { utterance, id: source.id, ...aligned } };
       } catch (error) {
         const { code, message } = toErrorValue(error);
         if (code !== 'invalid-data') throw error;
@@ -194,7 +271,7 @@ export async function* alignTranscripts(engine: Engine, request: AlignRequest, s
         'invalid-data',
         `None of the ${dataset.utterances.length} utterances of ${dataset.name} could be aligned; the first is ${skipped[0].file}: ${skipped[0].message}`,
       );
-    yield* reports.splice(0).map((progress) => ({ type: 'progress' as const, progress }));
+    for (const progress of reports.splice(0)) yield { type: 'progress', progress };
     const written = request.out === undefined ? [] : await writeAlignments(request.out, [...files.values()]);
     yield {
       type: 'done',
@@ -204,22 +281,14 @@ export async function* alignTranscripts(engine: Engine, request: AlignRequest, s
         utterances,
         words,
         provider: opened.provider,
-        files: written,
-        notes: [...model.notes, ...notes],
         fallbacks: opened.fallbacks,
+        files: written,
+        notes,
         skipped,
       },
     };
   } finally {
     await thread.call('close', undefined);
     await built.dispose();
-  }
-
-  /** Centres of all frames of a recording, which is run in parts. */
-  function timesOf(samples: number): Float64Array {
-    const parts = segmentBounds(samples, rule.rate, rule);
-    return Float64Array.from(
-      parts.flatMap(({ start, end }) => [...frameTimes(rule, start, end - start, frameCount(frontEnd!, end - start))]),
-    );
   }
 }
