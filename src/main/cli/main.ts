@@ -3,6 +3,7 @@ import { Command, CommanderError } from '@commander-js/extra-typings';
 import { fromWire } from '#main/api/procedure.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
+import { alignCommand } from './commands/align.ts';
 import { checkCommand } from './commands/check.ts';
 import { compareCommand } from './commands/compare.ts';
 import { correlateCommand } from './commands/correlate.ts';
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     demoCommand(),
     scoreCommand(),
     extractCommand(),
+    alignCommand(),
     metricsCommand(),
     correlateCommand(),
     rankCommand(),

@@ -13,6 +13,7 @@ import { scoreSections } from '#main/reports/sections.ts';
 import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
+import { type ForcedAlignment, forcedAlignment } from '#main/tasks/forcedAlignment.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -79,7 +80,21 @@ export const predictors = crossing(
     rankPredictors(scoreSections(scores, experiments, models).flatMap((section) => sectionAgreements(section, truth))),
 );
 
+export interface AlignTask {
+  logits: Float32Array;
+  rows: number;
+  columns: number;
+  tokens: number[];
+  blank: number;
+}
+
+/** Which frames each token of a transcript has. */
+export const align = crossing(({ logits, rows, columns, tokens, blank }: AlignTask): ForcedAlignment =>
+  forcedAlignment(logSoftmax(logits, rows, columns), rows, columns, tokens, blank),
+);
+
 export type ComputeTasks = {
+  align: typeof align;
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;

@@ -42,3 +42,7 @@ export type Predictors = Awaited<ReturnType<Api['truth']['agreement']>>[number];
 export type TruthEntry = Awaited<ReturnType<Api['truth']['list']>>[number];
 export type Study = Awaited<ReturnType<Api['truth']['studies']>>[number];
 export type Clip = Awaited<ReturnType<Api['data']['clip']>>;
+type Streamed<T> = T extends AsyncIterable<infer Item> ? Item : never;
+export type AlignmentReport = NonNullable<Streamed<Awaited<ReturnType<Api['data']['alignments']>>>['report']>;
+export type ClipTier = NonNullable<Clip['alignment']>['tiers'][number];
+export type AlignResult = Extract<Streamed<Awaited<ReturnType<Api['data']['align']>>>, { type: 'done' }>['result'];

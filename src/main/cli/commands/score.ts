@@ -112,7 +112,7 @@ export function scoreCommand() {
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
     .requiredOption(
       '--label <column>',
-      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier; give it once per label',
+      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
       collect,
     )
     .addOption(
