@@ -1,5 +1,17 @@
 import * as z from 'zod';
 
+/** What an exported ONNX file has to choose from, and what would be taken without being told. */
+export const onnxOfferSchema = z.object({
+  file: z.string(),
+  /** `shape`: sizes or their names, "?" where the file does not say; null without any. */
+  inputs: z.array(z.object({ name: z.string(), shape: z.array(z.string()).nullable() })),
+  /** Tensors that may be hidden states, in the graph's order, with the operator that makes each; `output`: the graph gives it out. */
+  tensors: z.array(z.object({ name: z.string(), operator: z.string(), output: z.boolean() })),
+  /** `problem`: why nothing could be guessed. */
+  guess: z.object({ input: z.string().nullable(), layers: z.array(z.string()), problem: z.string().nullable() }),
+});
+export type OnnxOffer = z.infer<typeof onnxOfferSchema>;
+
 /** What a model is, as every screen and report shows it. */
 export const modelCardSchema = z.object({
   /** Base name of the folder or file. */

@@ -55,6 +55,7 @@ export function makeSampleProject(
         name: 'manifest.csv',
         path: spec.data.path,
         audioColumn: 'path',
+        audioRoot: null,
         fingerprint: 'sample',
         utterances: 240,
         hours: null,

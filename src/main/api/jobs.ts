@@ -11,7 +11,8 @@ const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
 function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
-  for (const path of [...models.map((model) => model.path), data.path, data.root]) if (path !== undefined) files.allow(path);
+  const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
+  for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
 /** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */
@@ -41,12 +42,19 @@ export async function startScoring(
   return { job: job.id, experiment: job.experimentId };
 }
 
-/** The jobs of a project without their specifications. `interrupted`: it ran when the program ended, and can be taken up. */
+/**
+ * The jobs of a project without their specifications. `interrupted`: it ran when the program ended, and can be taken up. A job
+ * that ended when the file could not be written is still running in the file; what is known of it here counts.
+ */
 export function jobSummaries({ project, queue }: OpenProject) {
   return project.jobs().map(({ spec: _spec, progress: _progress, ...job }) => {
     const unfinished = job.state === 'queued' || job.state === 'running';
-    const live = unfinished && queue.get(job.id) !== undefined;
-    return { ...job, live, state: unfinished && !live ? ('interrupted' as const) : job.state };
+    const known = queue.get(job.id);
+    const live = unfinished && known !== undefined && !known.ended();
+    // In a project opened for reading only it may be running elsewhere.
+    if (!unfinished || live || project.mode === 'read') return { ...job, live };
+    const failure = known?.failure() ?? null;
+    return { ...job, live, state: failure ? ('failed' as const) : ('interrupted' as const), error: failure ?? job.error };
   });
 }
 

@@ -16,6 +16,7 @@ import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
 import { superbCommand } from './commands/superb.ts';
+import { transcribeCommand } from './commands/transcribe.ts';
 
 /** Exit codes of every command: done, failed (one sentence on stderr), called wrongly. */
 const exitCodes = { done: 0, failed: 1, usage: 2 };
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     compareCommand(),
     superbCommand(),
     macsCommand(),
+    transcribeCommand(),
     reportCommand(),
     checkCommand(),
   ]) {

@@ -1,6 +1,7 @@
 import { normalize, segmentBounds } from '#main/audio/segment.ts';
-import { receptiveField } from '#main/models/frames.ts';
+import { type FrontEnd, frameCount, frameTime, receptiveField } from '#main/models/frames.ts';
 import { type BuiltEncoder, type EncoderModel } from '#main/models/model.ts';
+import { isAligned } from '#main/tasks/labels.ts';
 import { Transfer } from '#main/workers/channel.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
@@ -20,6 +21,8 @@ export interface WaveformRule {
   maxSeconds: number;
   /** Samples of the shortest input that gives a frame. */
   minSamples: number;
+  /** Tells the times of frames; null where it is unknown. */
+  frontEnd: FrontEnd | null;
 }
 
 /** The rule that a model's preprocessing asks for. */
@@ -33,7 +36,31 @@ export function waveformRule(
     maxSeconds,
     // Exported graphs do not always show their front end; 400 samples is that of all wav2vec 2.0 relatives.
     minSamples: frontEnd ? receptiveField(frontEnd).length : 400,
+    frontEnd,
   };
+}
+
+/**
+ * Centres of the receptive fields of a part's frames, in seconds from the beginning of the utterance.
+ *
+ * @param start the part's first sample
+ * @throws ForetuneError `mismatch` if the front end gives another number of frames than the encoder did
+ */
+export function frameTimes(
+  { frontEnd, rate }: Pick<WaveformRule, 'frontEnd' | 'rate'>,
+  start: number,
+  samples: number,
+  frames: number,
+) {
+  if (!frontEnd) throw new ForetuneError('internal', 'Times of frames were asked for of an encoder whose front end is unknown.');
+  const expected = frameCount(frontEnd, samples);
+  if (expected !== frames) {
+    throw new ForetuneError(
+      'mismatch',
+      `The encoder gave ${frames} frames for ${samples} samples where its front end gives ${expected}, so that the times of its frames are unknown; alignments cannot be used with it.`,
+    );
+  }
+  return Float64Array.from({ length: frames }, (_, frame) => start / rate + frameTime(frontEnd, frame, rate));
 }
 
 /** The part of a built encoder that may cross a thread border. */
@@ -79,11 +106,11 @@ export function inferenceHandlers() {
   };
 
   /** Runs the utterance part by part. Parts are independent of each other, as HF gives them no shared context either. */
-  async function* parts(samples: Float32Array): AsyncGenerator<HiddenStates> {
+  async function* parts(samples: Float32Array): AsyncGenerator<HiddenStates & { start: number; end: number }> {
     const { normalize: wanted, rate, maxSeconds, minSamples } = need(rule, 'a waveform rule');
     const waveform = wanted ? normalize(samples) : samples;
     for (const { start, end } of segmentBounds(waveform.length, rate, { maxSeconds, minSamples })) {
-      yield await need(encoder, 'an encoder').run(waveform.slice(start, end));
+      yield { ...(await need(encoder, 'an encoder').run(waveform.slice(start, end))), start, end };
     }
   }
 
@@ -163,12 +190,16 @@ export function inferenceHandlers() {
       if (!from) statistics.reset();
     },
 
-    /** Adds one utterance; returns its frames (0 if it is too short for one). */
-    async addUtterance({ samples, values }: { samples: Float32Array; values: TargetValue[] }): Promise<{ frames: number }> {
+    /** Adds one utterance; returns its frames (0 if it is too short for one), and of those with a label in each column. */
+    async addUtterance({ samples, values }: { samples: Float32Array; values: TargetValue[] }) {
       const pass = need(statistics, 'statistics');
       pass.beginUtterance(values);
-      for await (const { layers, frames } of parts(samples)) await pass.addFrames(layers, frames);
-      return { frames: await pass.endUtterance() };
+      const timed = values.some(isAligned);
+      for await (const { layers, frames, start, end } of parts(samples)) {
+        const times = timed ? frameTimes(need(rule, 'a waveform rule'), start, end - start, frames) : undefined;
+        await pass.addFrames(layers, frames, times);
+      }
+      return pass.endUtterance();
     },
 
     /** Writes the statistics so far to a file, whole or not at all. */

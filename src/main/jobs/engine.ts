@@ -7,6 +7,7 @@ import { Piscina } from 'piscina';
 import { type InferenceThread, startInferenceThread } from '#main/inference/thread.ts';
 import { workerUrl } from '#main/workers/location.ts';
 import { type ComputeTasks } from '#main/workers/compute.ts';
+import { arrived } from '#main/workers/crossing.ts';
 
 /** The threads that work, started when first needed: one for onnxruntime, a small pool for everything else. */
 export interface Engine {
@@ -50,7 +51,10 @@ export function createEngine(options: { cacheDir?: string } = {}): Engine {
         maxThreads: Math.max(2, Math.min(4, availableParallelism())),
         idleTimeout: 10_000,
       });
-      return pool.run(input, { name }) as Promise<Awaited<ReturnType<ComputeTasks[typeof name]>>>;
+      const running = pool.run(input, { name }) as Promise<Awaited<ReturnType<ComputeTasks[typeof name]>>>;
+      return running.catch((error: unknown) => {
+        throw arrived(error);
+      });
     },
     async close() {
       await inference?.close();

@@ -54,9 +54,11 @@ export async function findMoved(project: Project, folder: string): Promise<Moved
       break;
     }
   }
-  for (const { id, name, path: from, fingerprint, audioColumn } of datasets) {
+  for (const { id, name, path: from, fingerprint, audioColumn, audioRoot } of datasets) {
     for (const to of candidates.filter((path) => basename(path) === basename(from))) {
-      const found = await openDataset(to, { audioColumn: audioColumn ?? undefined }).catch(() => undefined);
+      const found = await openDataset(to, { audioColumn: audioColumn ?? undefined, root: audioRoot ?? undefined }).catch(
+        () => undefined,
+      );
       if (found?.fingerprint !== fingerprint) continue;
       project.relocateDataset(id, to, fingerprint);
       moved.push({ kind: 'dataset', name, from, to });

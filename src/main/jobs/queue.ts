@@ -14,6 +14,8 @@ export interface RunningJob {
   events: EventLog;
   /** Whether it is over, one way or another. */
   ended(): boolean;
+  /** Why it failed; the project file says so too, unless the failure was that it cannot be written. */
+  failure(): ErrorValue | null;
   /** Asks the job to stop at the next chunk. */
   cancel(): void;
   /** Resolves with the final state; rejects with the reason of a failure. */
@@ -79,6 +81,7 @@ export class JobQueue {
     work: (events: EventLog, signal: AbortSignal) => Promise<void>,
   ): RunningJob {
     const events = new EventLog(id);
+    let failure: ErrorValue | null = null;
     const abort = new AbortController();
     const enter = (next: JobState, details: { error?: ErrorValue } = {}): void => {
       this.project.updateJob(id, { state: next, ...details });
@@ -98,6 +101,7 @@ export class JobQueue {
           enter('cancelled');
           return 'cancelled';
         }
+        failure = value;
         events.add({ type: 'error', ...value });
         enter('failed', { error: value });
         throw error;
@@ -113,6 +117,7 @@ export class JobQueue {
       events,
       finished,
       ended: () => events.isEnded,
+      failure: () => failure,
       cancel: () =>
         abort.abort(
           new ForetuneError(

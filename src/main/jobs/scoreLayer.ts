@@ -11,6 +11,7 @@ import {
   type TargetMoments,
 } from '#main/scoring/moments.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { type LabelKind } from '#main/tasks/labels.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type Unit } from '#shared/score.ts';
 
@@ -19,7 +20,7 @@ export interface ScoreLayerTask {
   groupFiles: string[];
   layer: number;
   units: Unit[];
-  columns: { name: string; kind: 'classification' | 'regression' }[];
+  columns: { name: string; kind: LabelKind }[];
   metrics: string[];
   centre: boolean;
 }

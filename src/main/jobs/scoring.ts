@@ -8,8 +8,10 @@ import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { type LabelColumn, labelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { openLabels } from '#main/tasks/openLabels.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -33,6 +35,8 @@ export interface PreparedScoring {
   models: EncoderModel[];
   dataset: Dataset;
   columns: ScoredColumn[];
+  /** What was understood of the alignments, where labels come from them. */
+  alignments: AlignmentReport | null;
   /** Indices of the utterances that are scored, dealt into groups. */
   groups: number[][];
   /** Equal for two runs that must give equal numbers. */
@@ -58,7 +62,12 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   for (const model of models) checkLayers(model, settings);
 
   const dataset = await openDataset(spec.data.path, spec.data);
-  const labels = settings.labels.map((name) => labelColumn(dataset, name, { kind: settings.kind }));
+  const { columns: labels, alignments } = await openLabels(dataset, settings.labels, {
+    kind: settings.kind,
+    root: spec.data.root,
+    alignments: spec.data.alignments,
+  });
+  for (const column of labels) checkLabel(column, settings, models);
   const columns: ScoredColumn[] = labels.map((column) => ({ ...column, control: '' }));
   if (settings.controls.includes('shuffled-labels')) {
     columns.push(
@@ -73,16 +82,43 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
   const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
+  for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
+  warnings.push(...(alignments?.notes ?? []).map((note) => `alignments: ${note}`));
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
   return {
     spec,
     models,
     dataset,
     columns,
+    alignments,
     groups: dealGroups(chosen, settings.groups, settings.seed),
-    hash: hashOf(spec, models, dataset),
+    hash: hashOf(spec, models, dataset, alignments),
     warnings,
   };
+}
+
+/** Refuses what a label cannot be scored by. */
+function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
+  for (const id of metrics) {
+    const { name: score, targets } = metric(id);
+    if (kind === 'classification' || targets !== 'classification') continue;
+    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
+    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
+  }
+  if (!values.some(isAligned)) return;
+  if (units.includes('utterance')) {
+    throw new ForetuneError(
+      'usage',
+      `The label "${name}" comes from alignments, which label frames: score it with the unit "frame" alone, and labels of whole utterances by their means in a run of their own.`,
+    );
+  }
+  const timeless = models.find(({ frontEnd }) => frontEnd === null);
+  if (timeless) {
+    throw new ForetuneError(
+      'unsupported',
+      `The graph of ${timeless.name} does not show the convolutions in front of it, so the times of its frames are unknown and "${name}", which comes from alignments, cannot be scored.`,
+    );
+  }
 }
 
 /** Rows name a model by its base name, so two different models of one name could not be told apart. */
@@ -105,12 +141,27 @@ function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: Scoring
     throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
-function hashOf({ settings, data, models: choices }: ScoringSpec, models: EncoderModel[], dataset: Dataset): string {
+function hashOf(
+  { settings, data, models: choices }: ScoringSpec,
+  models: EncoderModel[],
+  dataset: Dataset,
+  alignments: AlignmentReport | null,
+): string {
   const decisive = {
     scoring: versions.scoring,
     settings,
     models: models.map(({ name, fingerprint }, i) => ({ name, fingerprint, mapping: choices[i].mapping })),
     data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: data.audioColumn ?? null },
+    ...(alignments
+      ? {
+          alignments: {
+            fingerprint: alignments.fingerprint,
+            tier: data.alignments?.tier,
+            fold: data.alignments?.fold,
+            without: data.alignments?.without,
+          },
+        }
+      : {}),
   };
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
@@ -134,7 +185,13 @@ interface GroupUnit {
   file: string | null;
   seconds: number;
   skipped: { file: string; message: string }[];
+  /** Frames that were seen, and those of them that had a label in each column. */
+  frames: number;
+  labelled: number[];
 }
+
+/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
+const alignmentTolerance = 0.05;
 
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
@@ -172,13 +229,14 @@ function audioOf({ path, format, utterances }: Dataset): string[] {
   });
 }
 
-function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
+function keepDataset({ dataset, spec }: PreparedScoring, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
   project.upsertDataset({
     name,
     path,
     audioColumn,
+    audioRoot: spec.data.root ?? null,
     fingerprint,
     utterances: utterances.length,
     hours,
@@ -233,7 +291,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
 function committedGroup(project: Project, jobId: number, unitKey: string): GroupUnit {
   const unit = project.committedUnits(jobId).get(unitKey) as GroupUnit | undefined;
   if (unit && (unit.file === null || existsSync(unit.file))) return unit;
-  return { next: 0, done: false, file: null, seconds: 0, skipped: [] };
+  return { next: 0, done: false, file: null, seconds: 0, skipped: [], frames: 0, labelled: [] };
 }
 
 /** The pass over the audio, group after group, committing as it goes. */
@@ -251,11 +309,7 @@ async function collectStatistics(
     layers: opened.layers,
     width: opened.width,
     units: settings.units,
-    columns: columns.map(({ name, kind, classes }): TargetColumn => ({
-      name,
-      kind,
-      k: kind === 'classification' ? classes.length : 1,
-    })),
+    columns: columns.map(({ name, kind, k }): TargetColumn => ({ name, kind, k })),
   };
   const units: GroupUnit[] = [];
   for (const [g, group] of prepared.groups.entries()) {
@@ -298,20 +352,27 @@ async function collectStatistics(
       signal.throwIfAborted();
       position++;
       if (audio) {
-        const values = columns.map((column): TargetValue => column.values[utterance]);
         const { seconds } = audio;
-        try {
-          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values });
-          if (frames === 0)
-            unit.skipped.push({
-              file: prepared.dataset.utterances[utterance].path,
-              message: `is too short for one frame (${seconds.toFixed(4)} s).`,
-            });
-          else anyFrames = true;
-        } catch (error) {
-          const { code, message } = toErrorValue(error);
-          if (code !== 'invalid-data') throw error;
-          unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message });
+        const { path } = prepared.dataset.utterances[utterance];
+        const values = columns.map(({ values }): TargetValue => values[utterance]);
+        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
+        if (beyond > alignmentTolerance) {
+          unit.skipped.push({
+            file: path,
+            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
+          });
+        } else {
+          try {
+            const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values });
+            unit.frames += frames;
+            unit.labelled = labelled.map((count, column) => count + (unit.labelled.at(column) ?? 0));
+            if (frames === 0) unit.skipped.push({ file: path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
+            else anyFrames ||= labelled.some((count) => count > 0);
+          } catch (error) {
+            const { code, message } = toErrorValue(error);
+            if (code !== 'invalid-data') throw error;
+            unit.skipped.push({ file: path, message });
+          }
         }
         unit.seconds += seconds;
         sinceCommit += seconds;
@@ -329,7 +390,13 @@ async function collectStatistics(
     const skipped = units.flatMap((unit) => unit.skipped);
     for (const { file, message } of skipped)
       run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
+    reportFrames(prepared, run, units);
     if (units.every(({ file }) => file === null)) {
+      if (skipped.length === 0)
+        throw new ForetuneError(
+          'invalid-data',
+          `None of the ${units.reduce((total, { frames }) => total + frames, 0)} frames lies in a labelled interval; are the alignments those of these files?`,
+        );
       throw new ForetuneError(
         'invalid-data',
         `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`,
@@ -337,6 +404,27 @@ async function collectStatistics(
     }
   }
   return units;
+}
+
+/** Frames with a label, by column; only where labels are of stretches can there be others. */
+function framesByLabel({ columns }: PreparedScoring, units: GroupUnit[]) {
+  const frames = units.reduce((total, unit) => total + unit.frames, 0);
+  return columns.flatMap(({ name, control, values }, column) => {
+    if (control !== '' || !values.some(isAligned)) return [];
+    const labelled = units.reduce((total, unit) => total + (unit.labelled.at(column) ?? 0), 0);
+    return [{ label: name, labelled, dropped: frames - labelled }];
+  });
+}
+
+/** Says how many frames were dropped because they lie in no interval. */
+function reportFrames(prepared: PreparedScoring, run: ScoringRun, units: GroupUnit[]): void {
+  for (const { label, labelled, dropped } of framesByLabel(prepared, units)) {
+    run.report({
+      type: 'log',
+      level: 'info',
+      message: `${label}: ${labelled} frames have a label, ${dropped} lie in no interval and were dropped.`,
+    });
+  }
 }
 
 /** The shuffled control belongs to the model's own weights only. */
@@ -382,7 +470,7 @@ async function scorePass(
         ci_high: score.high,
         n: score.n,
         d: score.d,
-        classes: column.kind === 'classification' ? score.targets : 0,
+        classes: column.kind === 'regression' ? 0 : score.targets,
         control: pass.weights === 'random' ? 'random-weights' : column.control,
       };
       return { ...row, modelId, replicates: score.replicates };
@@ -397,14 +485,27 @@ async function scorePass(
   for (const file of groupFiles) rmSync(file, { force: true });
 }
 
+/** Where labels of stretches came from, what was made of them, and how many frames had one. */
+function alignmentsOf(prepared: PreparedScoring, report: AlignmentReport, units: GroupUnit[]) {
+  const { path, formats, found, missing, problems, notes, fingerprint } = report;
+  const { tier, fold, without } = prepared.spec.data.alignments!;
+  return {
+    path,
+    fingerprint,
+    formats,
+    tier: tier ?? 'named like the label',
+    fold: fold ?? 'none',
+    without: without ?? [],
+    utterances: { aligned: found, withoutAlignment: missing, left: problems.length },
+    frames: framesByLabel(prepared, units),
+    frameRule: 'label of the interval that holds the centre of the receptive field',
+    notes,
+  };
+}
+
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf(
-  { spec, dataset, columns }: PreparedScoring,
-  run: ScoringRun,
-  { model, weights }: Pass,
-  opened: OpenReply,
-  units: GroupUnit[],
-) {
+function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: OpenReply, units: GroupUnit[]) {
+  const { spec, dataset, columns, alignments } = prepared;
   return {
     ...versions,
     model: {
@@ -418,6 +519,7 @@ function recipeOf(
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },
+    ...(alignments ? { alignments: alignmentsOf(prepared, alignments, units) } : {}),
     settings: spec.settings,
     labels: columns
       .filter(({ control }) => control === '')

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, copyFile, link, mkdir, open, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { writeError } from '#main/formats/atomicFile.ts';
@@ -17,6 +16,7 @@ import { findTaps, mainDataFlow, type Tap } from '#main/onnx/taps.ts';
 import { encodeFloats, gaussianLike, readFloats } from '#main/onnx/weights.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
+import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
 import { noHead } from './heads.ts';
 
 // A type-only statement: model.ts imports this file.
@@ -62,7 +62,7 @@ const copyBelow = 64 * 2 ** 20;
 const dtypeNames: Record<number, string> = { 1: 'F32', 10: 'F16', 16: 'BF16', 11: 'F64', 3: 'I8', 2: 'U8' };
 
 /** The .onnx file of a path: the file itself, the only one of a folder, or its onnx/model.onnx. */
-async function findFile(path: string): Promise<string> {
+export async function findOnnxFile(path: string): Promise<string> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -87,7 +87,8 @@ async function findFile(path: string): Promise<string> {
   throw new ForetuneError('not-found', `${path} holds no .onnx file.`);
 }
 
-async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
+/** Opens a file for the time of `use`. */
+export async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
   const source = await openFile(path);
   try {
     return await use(source);
@@ -231,7 +232,7 @@ function findLogits({ outputs, valueInfo }: OnnxStructure): { tensor: string; ca
  */
 export async function openOnnxModel(path: string, options: { mapping?: OnnxMapping } = {}): Promise<EncoderModel> {
   const { mapping = {} } = options;
-  const file = await findFile(path);
+  const file = await findOnnxFile(path);
   return withSource(file, async (source) => {
     const structure = await readStructure(source);
     const files = await confineExternalData(file, structure);
@@ -306,20 +307,6 @@ function tapAdditions(
   return { additions: { nodes, outputs: [...added.values()] }, outputs, logits: head ?? undefined };
 }
 
-/** Gives a file a second name in the cache folder, or copies it where the file systems differ or do not link. */
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  try {
-    await mkdir(dirname(to), { recursive: true });
-    try {
-      await link(from, to);
-    } catch {
-      await copyFile(from, to, constants.COPYFILE_FICLONE);
-    }
-  } catch (error) {
-    throw writeError(to, error);
-  }
-}
-
 /** A file name that no external data uses. */
 function freeName(wanted: string, files: ReadonlyMap<string, ExternalFile>): string {
   const taken = new Set([...files.keys()].map((location) => (relativeSteps(location) ?? [])[0]?.toLowerCase()));
@@ -338,73 +325,27 @@ async function writeRandomWeights(
   structure: OnnxStructure,
   sourceOf: (initializer: OnnxInitializer) => ByteSource,
 ): Promise<Map<string, Place>> {
-  const places = new Map<string, Place>();
-  const alignment = 64;
-  let end = 0;
-  const handle = await open(path, 'wx').catch((error: unknown) => {
-    throw writeError(path, error);
-  });
-  try {
-    for (const initializer of structure.initializers.values()) {
-      const { name, dims, dataType: type, elements } = initializer;
-      if (!isFloat(type) || dims.length < 2 || elements === 0) continue;
-      const bytes = encodeFloats(gaussianLike(await readFloats(sourceOf(initializer), initializer), seed, name), type);
-      const offset = Math.ceil(end / alignment) * alignment;
-      for (let done = 0; done < bytes.byteLength;) {
-        const { bytesWritten } = await handle
-          .write(bytes, done, Math.min(bytes.byteLength - done, 1 << 30), offset + done)
-          .catch((error: unknown) => {
-            throw writeError(path, error);
-          });
-        done += bytesWritten;
-      }
-      places.set(name, { location, offset, length: bytes.byteLength });
-      end = offset + bytes.byteLength;
-    }
-  } finally {
-    await handle.close();
-  }
-  if (places.size === 0) {
+  const weights = [...structure.initializers.values()].filter(
+    ({ dims, dataType: type, elements }) => isFloat(type) && dims.length >= 2 && elements > 0,
+  );
+  if (weights.length === 0) {
     throw new ForetuneError(
       'unsupported',
       `${structure.file} has no floating-point weights that could be made random; the random-weights control needs an export that is not quantised.`,
     );
   }
-  return places;
-}
-
-let builds = 0;
-
-/**
- * A folder of this process's own for one build. Folders of processes that died on this machine with the same build are removed
- * on the way; sharing folders instead would let one process delete what another is about to load.
- */
-async function newBuildFolder(cacheDir: string, key: string): Promise<string> {
-  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
-  const prefix = `onnx-${key}-${host}-`;
-  const folder = join(cacheDir, `${prefix}${process.pid}-${builds++}`);
-  try {
-    await mkdir(cacheDir, { recursive: true });
-    for (const name of await readdir(cacheDir)) {
-      const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length).split('-')[0]) : NaN;
-      if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(cacheDir, name), { recursive: true, force: true });
-    }
-    // What an earlier process with this number left behind.
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
-  } catch (error) {
-    throw writeError(folder, error);
-  }
-  return folder;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  const places = await writeSideFile(
+    path,
+    weights.map((initializer) => ({
+      name: initializer.name,
+      values: async () =>
+        encodeFloats(
+          gaussianLike(await readFloats(sourceOf(initializer), initializer), seed, initializer.name),
+          initializer.dataType,
+        ),
+    })),
+  );
+  return new Map([...places].map(([name, place]) => [name, { location, ...place }]));
 }
 
 /**
@@ -444,7 +385,7 @@ export async function buildOnnxEncoder(
       .update(JSON.stringify([fingerprint, taps, head, weights]))
       .digest('hex')
       .slice(0, 16);
-    const folder = await newBuildFolder(options.cacheDir, key);
+    const folder = await newBuildFolder(options.cacheDir, 'onnx', key);
     const dispose = () => rm(folder, { recursive: true, force: true });
     try {
       const path = join(folder, freeName('graph.onnx', files));
@@ -473,10 +414,13 @@ export async function buildOnnxEncoder(
           return { location: own, offset: payload.offset, length: payload.length };
         };
         bytes = await rewriteModel(source, structure, place, additions);
-        if (usesOwn) await linkOrCopy(await realpath(origin.file), join(folder, own));
+        if (usesOwn) await linkOrCopy(origin.file, join(folder, own));
       }
-      for (const { location, path: data } of files.values())
-        await linkOrCopy(data, join(folder, ...(relativeSteps(location) ?? [])));
+      // Two locations, such as "w" and "./w", may name one file.
+      const copies = new Map(
+        [...files.values()].map((data) => [join(folder, ...(relativeSteps(data.location) ?? [])), data.path]),
+      );
+      for (const [to, data] of copies) await linkOrCopy(data, to);
       await writeFile(path, bytes, { flag: 'wx' }).catch((error: unknown) => {
         throw writeError(path, error);
       });

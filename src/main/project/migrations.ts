@@ -121,6 +121,7 @@ export const migrations: readonly Migration[] = [
   {
     version: 2,
     sql: `
+      ALTER TABLE datasets ADD COLUMN audio_root TEXT;
       CREATE TABLE speed_runs (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,

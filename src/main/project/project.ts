@@ -7,7 +7,16 @@ import * as z from 'zod';
 import { ForetuneError } from '#shared/errors.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Connection, copyTo, createFile, openFile, openMemory, type ProjectMode, projectName } from './database.ts';
+import {
+  type Connection,
+  copyTo,
+  createFile,
+  openFile,
+  openMemory,
+  type ProjectMode,
+  projectName,
+  type WriteHealth,
+} from './database.ts';
 import { experimentQueries } from './experiments.ts';
 import { libraryQueries } from './library.ts';
 import { type Migration } from './migrations.ts';
@@ -25,6 +34,7 @@ export interface Project
   readonly path: string;
   readonly name: string;
   readonly mode: ProjectMode;
+  readonly health: WriteHealth;
   /** Runs several calls as one: in a project open for writing all are saved or none, in one open for reading all see the same state. */
   transaction<T>(work: () => T): T;
   /** Writes a complete copy to a new file. Throws `usage` if there already is a file, `no-space`. */
@@ -54,6 +64,7 @@ function projectOn(connection: Connection): Project {
       ...speedQueries(connection),
       path,
       mode,
+      health: connection.health,
       name: nameRow.parse(db.prepare("SELECT value FROM meta WHERE key = 'name'").get())?.value ?? projectName(path),
       transaction: (work) => (mode === 'write' ? connection.write(work) : connection.read(work)),
       backup(to) {

@@ -1,7 +1,14 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
 import { loadAudio } from '#main/audio/audio.ts';
+import { type BeamSettings, searchBeam as searchBeamNow } from '#main/decoding/beamSearch.ts';
+import { type LanguageModel } from '#main/decoding/languageModel.ts';
+import { logSoftmax } from '#main/decoding/logProbabilities.ts';
+import { type Vocabulary } from '#main/decoding/vocabulary.ts';
+import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
 import { type LayerScore, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+
+import { crossing } from './crossing.ts';
 
 /** Tasks of the compute pool. None of them enters onnxruntime, so its threads may be stopped at any time. */
 
@@ -13,16 +20,39 @@ export interface DecodedAudio {
 }
 
 /** Decodes one utterance to mono at `rate`; the samples move to the calling thread. */
-export async function decode(input: { path: string; rate: number; start?: number; end?: number }): Promise<DecodedAudio> {
-  const { samples, resampling, downmix } = await loadAudio(input.path, input);
-  const result: DecodedAudio = { samples, seconds: samples.length / input.rate, resampling, downmix };
-  // `move` hands the buffer over instead of copying it; the caller receives what stands under `valueSymbol`.
-  return move({ [transferableSymbol]: [samples.buffer], [valueSymbol]: result }) as unknown as DecodedAudio;
-}
+export const decode = crossing(
+  async (input: { path: string; rate: number; start?: number; end?: number }): Promise<DecodedAudio> => {
+    const { samples, resampling, downmix } = await loadAudio(input.path, input);
+    const result: DecodedAudio = { samples, seconds: samples.length / input.rate, resampling, downmix };
+    // `move` hands the buffer over instead of copying it; the caller receives what stands under `valueSymbol`.
+    return move({ [transferableSymbol]: [samples.buffer], [valueSymbol]: result }) as unknown as DecodedAudio;
+  },
+);
 
 /** All scores of one layer from the statistics of its groups. */
-export function scoreLayer(task: ScoreLayerTask): Promise<LayerScore[]> {
-  return scoreLayerNow(task);
+export const scoreLayer = crossing((task: ScoreLayerTask): Promise<LayerScore[]> => scoreLayerNow(task));
+
+/** Reads an ARPA file; the model lies in shared memory, so that every thread uses the one copy. */
+export const readLanguageModel = crossing((path: string): Promise<LanguageModel> => readLanguageModelNow(path));
+
+export interface SearchBeamTask {
+  /** rows x columns of the vocabulary */
+  logits: Float32Array;
+  rows: number;
+  vocabulary: Vocabulary;
+  settings: BeamSettings;
+  lm: LanguageModel | null;
 }
 
-export type ComputeTasks = { decode: typeof decode; scoreLayer: typeof scoreLayer };
+/** The columns of the best transcript of one utterance. */
+export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: SearchBeamTask): number[] => {
+  const logProbabilities = logSoftmax(logits, rows, vocabulary.texts.length);
+  return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
+});
+
+export type ComputeTasks = {
+  decode: typeof decode;
+  scoreLayer: typeof scoreLayer;
+  readLanguageModel: typeof readLanguageModel;
+  searchBeam: typeof searchBeam;
+};

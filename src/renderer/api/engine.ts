@@ -35,4 +35,7 @@ export type MetricItem = Awaited<ReturnType<Api['metrics']['list']>>[number];
 export type AppInfo = Awaited<ReturnType<Api['app']['info']>>;
 export type Recent = Awaited<ReturnType<Api['app']['recent']>>[number];
 export type Estimate = Awaited<ReturnType<Api['jobs']['estimate']>>;
+export type OnnxOffer = Awaited<ReturnType<Api['models']['exported']>>;
+export type Mapping = NonNullable<Parameters<Api['models']['add']>[0]['mapping']>;
+export type DataColumns = Awaited<ReturnType<Api['data']['columns']>>;
 export type Clip = Awaited<ReturnType<Api['data']['clip']>>;

@@ -101,7 +101,7 @@ export const useDraft = defineStore('draft', () => {
         path,
         mapping: (card.mapping ?? undefined) as ScoringSpec['models'][number]['mapping'],
       })),
-      data: { path: data.path, audioColumn: data.audioColumn ?? undefined },
+      data: { path: data.path, audioColumn: data.audioColumn ?? undefined, root: data.audioRoot ?? undefined },
       settings: {
         labels,
         units,

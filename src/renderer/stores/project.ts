@@ -65,7 +65,7 @@ export const useProject = defineStore('project', () => {
     while (!signal.aborted) {
       try {
         await connection.opened(signal);
-        if (missed) await api.projects.open({ path: project, remember: false });
+        if (missed) await api.projects.open({ path: project, mode: summary.value?.readOnly ? 'read' : 'open' });
         const topics = await api.projects.watch({ project }, { signal });
         if (missed) {
           await refresh();
@@ -113,7 +113,8 @@ export const useProject = defineStore('project', () => {
     }
   }
 
-  const open = (path: string): Promise<void> => whileOpening(() => api.projects.open({ path, remember: true }));
+  const open = (path: string, mode: 'open' | 'read' = 'open'): Promise<void> =>
+    whileOpening(() => api.projects.open({ path, mode, remember: true }));
   const create = (path: string): Promise<void> => whileOpening(() => api.projects.open({ path, mode: 'create', remember: true }));
   const openDemo = (): Promise<void> => whileOpening(() => api.projects.demo({}));
 

@@ -66,6 +66,8 @@ const calls: Record<string, Call> = {
   'projects.report svg': (at) => api.projects.report({ path: project, svg: at('svg') }),
   'projects.export folder': (at) => api.projects.export({ project, folder: at(''), formats: ['csv'] }),
   'projects.download path': (at) => api.projects.download({ path: at('report.pdf') }),
+  'models.exported path': (at) => api.models.exported({ path: at('model.onnx') }),
+  'data.columns path': (at) => api.data.columns({ path: at('manifest.csv') }),
   'models.inspect path': (at) => api.models.inspect({ path: at('model') }),
   'models.add path': (at) => api.models.add({ project, path: at('model') }),
   'models.relocate path': (at) => api.models.relocate({ project, id: 1, path: at('model') }),
@@ -121,6 +123,23 @@ const calls: Record<string, Call> = {
   ),
   'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
   'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
+      `speed.transcribe ${field}`,
+      (at: At) =>
+        drain(
+          api.speed.transcribe({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            lm: field === 'lm' ? at('lm.arpa') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
