@@ -134,6 +134,9 @@ export const errorCountsSchema = z.object({
   length: z.number().int().nonnegative(),
 });
 
+export const decodingSchema = z.enum(['greedy', 'beam']);
+export type Decoding = z.infer<typeof decodingSchema>;
+
 /** One setting and what came of it: a row of `foretune speed`, and of the project file's `speed_points`. */
 export const speedRowSchema = z.object({
   /** `full` is the untouched model. */
@@ -151,7 +154,7 @@ export const speedRowSchema = z.object({
   /** Layer of the last block that was run, mean over utterances. */
   mean_exit_layer: z.number().nonnegative(),
   /** `greedy`, or `beam` with a language model. */
-  decoding: z.enum(['greedy', 'beam']),
+  decoding: decodingSchema,
   /** Bytes of the weights that this setting keeps in memory. */
   memory: z.number().nonnegative(),
 });

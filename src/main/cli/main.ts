@@ -15,6 +15,7 @@ import { openCommand } from './commands/open.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
+import { speedCommand } from './commands/speed.ts';
 import { superbCommand } from './commands/superb.ts';
 import { transcribeCommand } from './commands/transcribe.ts';
 
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     correlateCommand(),
     mergeCommand(),
     compareCommand(),
+    speedCommand(),
     superbCommand(),
     macsCommand(),
     transcribeCommand(),
