@@ -60,6 +60,12 @@ export const scoringSettingsSchema = z.object({
   seed: z.number().int().default(0),
   /** Groups of utterances that are left out in turn for the 95 % interval. */
   groups: z.number().int().min(2).max(100).default(10),
+  /** How the interval is made: leaving each group out in turn, or drawing as many groups with replacement, again and again. */
+  resampling: z.enum(['jackknife', 'bootstrap']).default('jackknife'),
+  /** Draws of the bootstrap. */
+  resamples: z.number().int().min(20).max(2000).default(200),
+  /** Frames (and utterances) of each layer that are kept for scores that need samples and not only sums. */
+  rows: z.number().int().min(10).max(50_000).default(2000),
   /** Longer utterances are cut into even parts of at most this many seconds. */
   maxSeconds: z.number().positive().max(120).default(30),
   /** Subtract the feature mean before LogME (which has no intercept). Off by default, as published. */

@@ -84,8 +84,12 @@ export const scoreEntrySchema = scoreRowSchema.extend({
   modelId: z.number().int(),
   /** The score with each group of utterances left out in turn, in the order of the groups; null where there are none. */
   replicates: z.array(z.number()).nullish(),
+  /** What the replicates are: each group left out in turn, or draws of groups with replacement. */
+  resampling: z.enum(['jackknife', 'bootstrap']).default('jackknife'),
+  /** What a reader of the number should know, in sentences. */
+  notes: z.array(z.string()).default([]),
 });
-export type ScoreEntry = z.infer<typeof scoreEntrySchema>;
+export type ScoreEntry = z.input<typeof scoreEntrySchema>;
 
 /** A score as it comes out of the project file. */
 export const storedScoreSchema = scoreEntrySchema.extend({

@@ -94,6 +94,8 @@ export async function benchScoring(): Promise<void> {
       columns: [{ name: 'label', kind: 'classification' as const }],
       metrics: ['logme'],
       centre: false,
+      seed: 0,
+      resampling: { kind: 'jackknife' as const },
     };
     for (const layer of layers) await scoreLayer({ ...task, layer });
     const score = (performance.now() - start) / 1000;

@@ -3,6 +3,8 @@ import * as z from 'zod';
 import { type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from '#main/reports/findings.ts';
+import { layerRanking, modelRanking, rankingTable, rankReading } from '#main/reports/ranking.ts';
+import { compareTasks, recommend } from '#main/reports/recommendation.ts';
 import { type ScoreSection, scoreSections } from '#main/reports/sections.ts';
 import { sectionCurve, sectionHeatmap } from '#main/reports/sectionFigures.ts';
 import { ForetuneError } from '#shared/errors.ts';
@@ -57,69 +59,91 @@ function sectionsOf({ project, changes }: OpenProject, experiment: number): Kept
   return made;
 }
 
+const choiceSchema = z.object({
+  project: z.string(),
+  experiment: z.number().int(),
+  label: z.string().optional(),
+  unit: unitSchema.optional(),
+  metric: z.string().optional(),
+});
+
+/** The section that fits a choice best; what is left open is what the experiment names first. */
+function chosenSection({ sections, experiments }: KeptSections, wanted: z.infer<typeof choiceSchema>): ScoreSection {
+  const settings = scoringSpecSchema.safeParse(experiments[0].spec).data?.settings;
+  const { label = settings?.labels[0], unit = settings?.units[0], metric = settings?.metrics[0] } = wanted;
+  const fits = sections
+    .map(choiceOf)
+    .map((choice) => 4 * Number(choice.label === label) + 2 * Number(choice.metric === metric) + Number(choice.unit === unit));
+  return sections[fits.indexOf(Math.max(...fits))];
+}
+
 export const resultProcedures = {
   /**
    * What an experiment says of one label, unit and score (the first there is, where none is named): its figures, as every
    * report draws them, its sentences, and the scores themselves. Null while nothing is scored.
    */
-  section: procedure
-    .input(
-      z.object({
-        project: z.string(),
-        experiment: z.number().int(),
-        label: z.string().optional(),
-        unit: unitSchema.optional(),
-        metric: z.string().optional(),
-      }),
-    )
-    .handler(({ input, context }) => {
-      const { sections, experiments, ties: knownTies } = sectionsOf(context.projects.get(input.project), input.experiment);
-      if (sections.length === 0) return null;
-      const choices = sections.map(choiceOf);
-      // Without a choice, what the experiment names first.
-      const settings = scoringSpecSchema.safeParse(experiments[0].spec).data?.settings;
-      const {
-        label: wantedLabel = settings?.labels[0],
-        unit: wantedUnit = settings?.units[0],
-        metric: wantedMetric = settings?.metrics[0],
-      } = input;
-      const fits = choices.map(
-        ({ label, unit, metric }) =>
-          4 * Number(label === wantedLabel) + 2 * Number(metric === wantedMetric) + Number(unit === wantedUnit),
-      );
-      const section = sections[fits.indexOf(Math.max(...fits))];
-      if (!knownTies.has(section.id)) knownTies.set(section.id, ties(section));
-      return {
-        ...choiceOf(section),
-        choices,
-        axis: section.axis,
-        decimals: section.decimals,
-        heatmap: sectionHeatmap(section),
-        curve: sectionCurve(section),
-        ties: knownTies.get(section.id)!,
-        findings: [bestSentence(section), rivalSentence(section), layerSentence(section), ...controlSentences(section)].filter(
-          (sentence) => sentence !== '',
+  section: procedure.input(choiceSchema).handler(({ input, context }) => {
+    const kept = sectionsOf(context.projects.get(input.project), input.experiment);
+    const { sections, ties: knownTies } = kept;
+    if (sections.length === 0) return null;
+    const choices = sections.map(choiceOf);
+    const section = chosenSection(kept, input);
+    if (!knownTies.has(section.id)) knownTies.set(section.id, ties(section));
+    return {
+      ...choiceOf(section),
+      choices,
+      axis: section.axis,
+      decimals: section.decimals,
+      heatmap: sectionHeatmap(section),
+      curve: sectionCurve(section),
+      ties: knownTies.get(section.id)!,
+      findings: [bestSentence(section), rivalSentence(section), layerSentence(section), ...controlSentences(section)].filter(
+        (sentence) => sentence !== '',
+      ),
+      rows: section.models.flatMap(({ id, name, layers, controls }) =>
+        [...layers, ...[...controls.values()].flatMap((control) => control.layers)].map(
+          ({ layer, value, ci_low, ci_high, n, d, classes, control, recipeId, replicates, notes }) => ({
+            modelId: id,
+            model: name,
+            layer,
+            value,
+            low: ci_low,
+            high: ci_high,
+            n,
+            d,
+            classes,
+            control,
+            recipeId,
+            groups: replicates?.length ?? 0,
+            notes,
+          }),
         ),
-        rows: section.models.flatMap(({ id, name, layers, controls }) =>
-          [...layers, ...[...controls.values()].flatMap((control) => control.layers)].map(
-            ({ layer, value, ci_low, ci_high, n, d, classes, control, recipeId, replicates }) => ({
-              modelId: id,
-              model: name,
-              layer,
-              value,
-              low: ci_low,
-              high: ci_high,
-              n,
-              d,
-              classes,
-              control,
-              recipeId,
-              groups: replicates?.length ?? 0,
-            }),
-          ),
-        ),
-      };
-    }),
+      ),
+    };
+  }),
+
+  /**
+   * Ranks of models (at their best layers) and of each model's layers, with the probabilities that one truly beats another, the reading
+   * in plain words, the recommendation, and the table as every report has it. Null while nothing is scored.
+   */
+  ranking: procedure.input(choiceSchema).handler(({ input, context }) => {
+    const kept = sectionsOf(context.projects.get(input.project), input.experiment);
+    if (kept.sections.length === 0) return null;
+    const section = chosenSection(kept, input);
+    return {
+      ...choiceOf(section),
+      models: modelRanking(section),
+      layers: section.models.map((model) => ({ modelId: model.id, model: model.name, ...layerRanking(section, model) })),
+      reading: rankReading(section),
+      recommendation: recommend(section),
+      table: rankingTable(section),
+    };
+  }),
+
+  /** The tasks (labels) of an experiment side by side: models, layers, ranks, and what to take for each. */
+  tasks: procedure
+    .input(z.object({ project: z.string(), experiment: z.number().int() }))
+    .handler(({ input, context }) => compareTasks(sectionsOf(context.projects.get(input.project), input.experiment).sections)),
 
   /** How a number was made. */
   recipe: procedure.input(z.object({ project: z.string(), recipe: z.number().int() })).handler(({ input, context }) => {

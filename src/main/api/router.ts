@@ -12,6 +12,7 @@ import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
 import { speedProcedures } from './speed.ts';
 import { speedRunProcedures } from './speedRuns.ts';
+import { truthProcedures } from './truth.ts';
 import { weightProcedures } from './weights.ts';
 
 /** One procedure per thing a user may want. The window, the browser and the command line call these and nothing else. */
@@ -23,6 +24,7 @@ export const router = {
   data: dataProcedures,
   jobs: jobProcedures,
   results: resultProcedures,
+  truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
   weights: weightProcedures,

@@ -191,9 +191,18 @@ export function inferenceHandlers() {
     },
 
     /** Adds one utterance; returns its frames (0 if it is too short for one), and of those with a label in each column. */
-    async addUtterance({ samples, values }: { samples: Float32Array; values: TargetValue[] }) {
+    async addUtterance({
+      samples,
+      values,
+      utterance,
+    }: {
+      samples: Float32Array;
+      values: TargetValue[];
+      /** Its number in the data set. */
+      utterance?: number;
+    }) {
       const pass = need(statistics, 'statistics');
-      pass.beginUtterance(values);
+      pass.beginUtterance(values, utterance);
       const timed = values.some(isAligned);
       for await (const { layers, frames, start, end } of parts(samples)) {
         const times = timed ? frameTimes(need(rule, 'a waveform rule'), start, end - start, frames) : undefined;

@@ -4,6 +4,7 @@ import { classesAt } from '#main/tasks/targets.ts';
 import { type Unit } from '#shared/score.ts';
 
 import { createRows, type GramKernel, type Rows } from './gram.ts';
+import { type RowSample, type RowSamplePlan, RowSampler } from './rowSample.ts';
 
 /** A label column as the statistics see it. */
 export interface TargetColumn {
@@ -19,6 +20,8 @@ export interface StatisticsPlan {
   width: number;
   units: Unit[];
   columns: TargetColumn[];
+  /** Rows to keep besides the moments; none where absent. */
+  sample?: RowSamplePlan;
 }
 
 /** One column's value on one utterance; null where the utterance has no label. */
@@ -32,6 +35,8 @@ export interface UnitStatistics {
   strata: Map<number, FeatureMoments>;
   /** Cross terms with each column, over all its strata. */
   targets: TargetMoments[];
+  /** Some of the rows themselves, where the plan asks for them. */
+  sample?: RowSample;
 }
 
 /** Everything that scoring needs of one layer. */
@@ -116,6 +121,8 @@ export class StreamingStatistics {
   private labelled: number[] = [];
   private mask = 0;
   private values: TargetValue[] = [];
+  private utterance = 0;
+  private samplers = new Map<Unit, RowSampler>();
 
   constructor(plan: StatisticsPlan, kernel: GramKernel) {
     this.plan = plan;
@@ -136,10 +143,11 @@ export class StreamingStatistics {
     };
   }
 
-  /** Starts an utterance with its value in every column. */
-  beginUtterance(values: TargetValue[]): void {
+  /** Starts an utterance with its value in every column, and its number in the data set. */
+  beginUtterance(values: TargetValue[], utterance = 0): void {
     this.values = values;
     this.mask = stratumOf(values.map((value) => (isAligned(value) ? null : value)));
+    this.utterance = utterance;
     this.frames = 0;
     this.labelled = values.map(() => 0);
     for (const { utteranceSum } of this.layers ?? []) utteranceSum.fill(0);
@@ -156,6 +164,7 @@ export class StreamingStatistics {
     const { width } = this.plan;
     const classes = this.values.map((value) => (isAligned(value) ? classesAt(value, times!) : undefined));
     const sets = this.frameSets(frames, classes);
+    const first = this.frames;
     this.frames += frames;
     for (const { mask, frames: some } of sets)
       this.labelled.forEach((count, column) => {
@@ -174,6 +183,7 @@ export class StreamingStatistics {
         else await this.pushFrames(accumulator, set.mask, layers[i], 0, frames);
       }
     }
+    this.offerFrames(layers, first, frames, sets, classes);
   }
 
   /**
@@ -222,6 +232,42 @@ export class StreamingStatistics {
     for (const [from, to] of runsOf(frames!)) await this.pushFrames(accumulator, mask, features, from, to);
   }
 
+  /** The value of each column on a row: the class or the number of a label that has one, else NaN. */
+  private rowValues(classes: readonly (Int32Array | undefined)[] = [], frame = 0): Float64Array {
+    return Float64Array.from(this.values, (value, column) => {
+      const labels = classes[column];
+      if (labels) return labels[frame] < 0 ? NaN : labels[frame];
+      return typeof value === 'number' ? value : NaN;
+    });
+  }
+
+  private sampler(unit: Unit): RowSampler | undefined {
+    const { units, sample, width, layers, columns } = this.plan;
+    if (!sample || !units.includes(unit)) return undefined;
+    let sampler = this.samplers.get(unit);
+    if (!sampler) this.samplers.set(unit, (sampler = new RowSampler(sample, width, layers.length, columns.length)));
+    return sampler;
+  }
+
+  /** Offers the labelled frames of a stretch whose first frame is the utterance's frame `first`. */
+  private offerFrames(
+    layers: Float32Array[],
+    first: number,
+    frames: number,
+    sets: FrameSet[],
+    classes: readonly (Int32Array | undefined)[],
+  ): void {
+    const sampler = this.sampler('frame');
+    if (!sampler) return;
+    const { width } = this.plan;
+    for (const { frames: some } of sets) {
+      for (const [from, to] of some ? runsOf(some) : [[0, frames]]) {
+        const rows = layers.map((features) => features.subarray(from * width, to * width));
+        sampler.offer(this.utterance, first + from, to - from, rows, (row) => this.rowValues(classes, from + row));
+      }
+    }
+  }
+
   /** Ends the utterance; returns its number of frames, and of those with a label in each column. */
   async endUtterance(): Promise<{ frames: number; labelled: number[] }> {
     const { frames, labelled, values, mask } = this;
@@ -229,6 +275,8 @@ export class StreamingStatistics {
     // Where stretches have labels, frames were added one by one; a mean over the utterance takes the other columns only.
     const frameByFrame = values.some(isAligned);
     if (frames === 0 || mask === 0 || !this.layers) return counts;
+    const means = this.layers.map(({ shift, utteranceSum }) => utteranceSum.map((sum, c) => shift[c] + sum / frames));
+    this.sampler('utterance')?.offer(this.utterance, 0, 1, means, () => this.rowValues());
     for (const accumulator of this.layers) {
       const { statistics, utteranceSum } = accumulator;
       for (const [unit, { strata, targets }] of statistics.units) {
@@ -327,6 +375,10 @@ export class StreamingStatistics {
     for (const { waiting } of this.layers ?? []) {
       for (const rows of waiting.values()) await this.empty(rows);
     }
+    for (const [unit, sampler] of this.samplers) {
+      const samples = sampler.samples();
+      this.layers?.forEach(({ statistics }, i) => (statistics.units.get(unit)!.sample = samples[i]));
+    }
     return (this.layers ?? []).map(({ statistics }) => statistics);
   }
 
@@ -336,10 +388,16 @@ export class StreamingStatistics {
       const shift = [...statistics.units.values()].flatMap(({ strata }) => [...strata.values()])[0].shift;
       return { ...this.createAccumulator(statistics.layer, shift), statistics };
     });
+    this.samplers.clear();
+    for (const unit of this.plan.units) {
+      const samples = saved.map(({ units }) => units.get(unit)?.sample).filter((sample) => sample !== undefined);
+      if (samples.length > 0) this.sampler(unit)?.restore(samples);
+    }
   }
 
   /** Forgets all sums but keeps the provisional means, which must be the same in all groups: another group of utterances begins. */
   reset(): void {
     this.layers = this.layers?.map(({ shift }, i) => this.createAccumulator(this.plan.layers[i], shift));
+    this.samplers.clear();
   }
 }

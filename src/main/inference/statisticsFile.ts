@@ -5,15 +5,16 @@ import { type TensorRecord } from '#main/formats/tensors.ts';
 import { type FeatureMoments, type TargetMoments } from '#main/scoring/moments.ts';
 import { type Unit } from '#shared/score.ts';
 
+import { type RowSample } from './rowSample.ts';
 import { type LayerStatistics, type StatisticsPlan } from './statistics.ts';
 
 /**
- * Statistics on disk: a safetensors file of float64 tensors named `<layer>/<unit>/<what>`, layer after layer so that one layer
+ * Statistics on disk: a safetensors file of tensors named `<layer>/<unit>/<what>` (float64, sampled rows float32), layer after layer so that one layer
  * is one contiguous read. Numbers of samples are tensors too (exact up to 2^53).
  */
-function* tensorsOf(layers: LayerStatistics[]): Generator<{ name: string; data: Float64Array }> {
+function* tensorsOf(layers: LayerStatistics[]): Generator<{ name: string; data: Float64Array | Float32Array }> {
   for (const { layer, units } of layers) {
-    for (const [unit, { strata, targets }] of units) {
+    for (const [unit, { strata, targets, sample }] of units) {
       for (const [stratum, { n, shift, sum, gram }] of strata) {
         const prefix = `${layer}/${unit}/stratum/${stratum}`;
         yield { name: `${prefix}/n`, data: Float64Array.of(n) };
@@ -28,6 +29,7 @@ function* tensorsOf(layers: LayerStatistics[]): Generator<{ name: string; data: 
         yield { name: `${prefix}/squares`, data: squares };
         yield { name: `${prefix}/cross`, data: cross };
       }
+      for (const [field, data] of Object.entries(sample ?? {})) yield { name: `${layer}/${unit}/sample/0/${field}`, data };
     }
   }
 }
@@ -36,7 +38,7 @@ function* tensorsOf(layers: LayerStatistics[]): Generator<{ name: string; data: 
 export async function writeStatistics(path: string, plan: StatisticsPlan, layers: LayerStatistics[]): Promise<void> {
   const tensors = [...tensorsOf(layers)];
   const { header, offsets } = encodeSafetensorsHeader(
-    tensors.map(({ name, data }) => ({ name, dtype: 'F64', shape: [data.length] })),
+    tensors.map(({ name, data }) => ({ name, dtype: data instanceof Float32Array ? 'F32' : 'F64', shape: [data.length] })),
     { plan: JSON.stringify(plan) },
   );
   const file = await createAtomicFile(path);
@@ -54,6 +56,10 @@ export async function writeStatistics(path: string, plan: StatisticsPlan, layers
 export async function readStatistics(path: string, onlyLayer?: number): Promise<LayerStatistics[]> {
   const { tensors } = await openSafetensors(path);
   const source = await openFile(path);
+  const readRow = async ({ offset, length }: TensorRecord): Promise<Float32Array> => {
+    const bytes = await source.read(offset, length);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, length / 4);
+  };
   const read = async ({ offset, length }: TensorRecord): Promise<Float64Array> => {
     const bytes = await source.read(offset, length);
     return new Float64Array(bytes.buffer, bytes.byteOffset, length / 8);
@@ -69,6 +75,11 @@ export async function readStatistics(path: string, onlyLayer?: number): Promise<
       if (!statistics) layers.set(layer, (statistics = { layer, units: new Map() }));
       let ofUnit = statistics.units.get(unit);
       if (!ofUnit) statistics.units.set(unit, (ofUnit = { strata: new Map(), targets: [] }));
+      if (part === 'sample') {
+        const sample = (ofUnit.sample ??= {} as RowSample);
+        Object.assign(sample, { [field]: field === 'features' ? await readRow(record) : await read(record) });
+        continue;
+      }
       const data = await read(record);
       if (part === 'stratum') {
         const stratum = Number(index);

@@ -1,7 +1,15 @@
 import { stratumHolds, type UnitStatistics } from '#main/inference/statistics.ts';
 import { readStatistics } from '#main/inference/statisticsFile.ts';
+import { type SourceHead } from '#main/models/sourceHead.ts';
+import { bootstrapInterval, bootstrapWeights, type GroupWeights, leaveOneOutWeights } from '#main/scoring/bootstrap.ts';
 import { jackknifeInterval } from '#main/scoring/jackknife.ts';
-import { type MomentsMetric, type Score } from '#main/scoring/metric.ts';
+import {
+  type FittedScore,
+  type MomentsMetric,
+  type PosteriorsMetric,
+  type SamplesMetric,
+  type Score,
+} from '#main/scoring/metric.ts';
 import {
   addMoments,
   createFeatureMoments,
@@ -15,6 +23,8 @@ import { type LabelKind } from '#main/tasks/labels.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type Unit } from '#shared/score.ts';
 
+import { GroupMoments, labelledRows, posteriorsScore, samplesScore, stackRows } from './scoreSamples.ts';
+
 export interface ScoreLayerTask {
   /** Statistics of each group of utterances. */
   groupFiles: string[];
@@ -23,7 +33,13 @@ export interface ScoreLayerTask {
   columns: { name: string; kind: LabelKind }[];
   metrics: string[];
   centre: boolean;
+  seed: number;
+  resampling: Resampling;
+  /** The classifier that the model brought along, if it has one. */
+  head?: SourceHead;
 }
+
+export type Resampling = { kind: 'jackknife' } | { kind: 'bootstrap'; draws: number };
 
 export interface LayerScore {
   column: number;
@@ -32,13 +48,27 @@ export interface LayerScore {
   value: number;
   low: number | null;
   high: number | null;
-  /** The score without group g; null where too little was left to score. */
+  /** The score without group g, or of each draw of groups; null where too little was left to score. */
   replicates: number[] | null;
   n: number;
   d: number;
   /** Classes (or regression targets) that occur among the samples. */
   targets: number;
   notes: string[];
+}
+
+/** A score that could not be had, and why. */
+export interface Refusal {
+  column: number;
+  unit: Unit;
+  metric: string;
+  layer: number;
+  message: string;
+}
+
+export interface LayerScores {
+  scores: LayerScore[];
+  refusals: Refusal[];
 }
 
 /** Features and one column's cross terms, of one group or of all. */
@@ -69,11 +99,17 @@ function sum(groups: Moments[]): Moments {
   return total;
 }
 
-function without(total: Moments, group: Moments): Moments {
-  return {
-    features: subtractMoments(total.features, group.features),
-    targets: total.targets.map((target, i) => subtractMoments(target, group.targets[i])),
-  };
+/** All groups, each as often as it counts; leaving one out is a subtraction, which keeps the digits of the sum. */
+function reweighted(total: Moments, parts: Moments[], weights: GroupWeights): Moments {
+  const out = weights.indexOf(0);
+  if (out >= 0 && weights.every((weight, g) => weight === (g === out ? 0 : 1))) {
+    const group = parts[out];
+    return {
+      features: subtractMoments(total.features, group.features),
+      targets: total.targets.map((target, i) => subtractMoments(target, group.targets[i])),
+    };
+  }
+  return sum(parts.flatMap((part, g) => Array.from({ length: weights[g] }, () => part)));
 }
 
 /** Columns whose labels cover the same strata in all groups: one factorisation serves them all. */
@@ -88,48 +124,141 @@ function columnsByCover(groups: UnitStatistics[], count: number): number[][] {
 }
 
 /** All scores of one layer: every unit, metric and label column, each with its interval over groups of utterances. */
-export async function scoreLayer(task: ScoreLayerTask): Promise<LayerScore[]> {
+export async function scoreLayer(task: ScoreLayerTask): Promise<LayerScores> {
   const layers = await Promise.all(task.groupFiles.map((file) => readStatistics(file, task.layer)));
-  const metrics = task.metrics.map(metric).filter(({ needs }) => needs === 'moments') as MomentsMetric[];
-  const scores: LayerScore[] = [];
+  const result: LayerScores = { scores: [], refusals: [] };
   for (const unit of task.units) {
     const groups = layers.flatMap((layer) => layer.map(({ units }) => units.get(unit)!));
-    for (const columns of columnsByCover(groups, task.columns.length)) {
-      const parts = groups.map((group) => momentsOf(group, columns)).filter((part) => part !== undefined);
-      if (parts.length === 0) {
-        throw new ForetuneError(
-          'invalid-data',
-          `No utterance with a label in column "${task.columns[columns[0]].name}" gave a frame, so there is nothing to score.`,
+    scoreMoments(task, unit, groups, result);
+    scoreRows(task, unit, groups, result);
+  }
+  return result;
+}
+
+function weightsOf({ resampling, seed }: ScoreLayerTask, groups: number): GroupWeights[] {
+  if (groups < 2) return [];
+  return resampling.kind === 'jackknife' ? leaveOneOutWeights(groups) : bootstrapWeights(groups, resampling.draws, seed);
+}
+
+/** Scores of sufficient statistics: of every frame there was. */
+function scoreMoments(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], { scores }: LayerScores): void {
+  const metrics = task.metrics.map(metric).filter(({ needs }) => needs === 'moments') as MomentsMetric[];
+  for (const columns of columnsByCover(groups, task.columns.length)) {
+    const parts = groups.map((group) => momentsOf(group, columns)).filter((part) => part !== undefined);
+    if (parts.length === 0) {
+      throw new ForetuneError(
+        'invalid-data',
+        `No utterance with a label in column "${task.columns[columns[0]].name}" gave a frame, so there is nothing to score.`,
+      );
+    }
+    const total = sum(parts);
+    for (const method of metrics) {
+      const taken = columns.filter((column) => takes(method, task.columns[column].kind));
+      if (taken.length === 0) continue;
+      const own = (moments: Moments): Moments => ({
+        features: moments.features,
+        targets: taken.map((column) => moments.targets[columns.indexOf(column)]),
+      });
+      const full = scoreColumns(method, own(total), task.centre);
+      const partial = weightsOf(task, parts.length).map((weights) =>
+        scoreOrNothing(() => scoreColumns(method, own(reweighted(total, parts, weights)), task.centre)),
+      );
+      taken.forEach((column, i) => {
+        const { value, notes } = full[i];
+        const interval = intervalOf(
+          task.resampling,
+          value,
+          partial.map((values) => values?.[i].value),
+          parts.map(({ features }) => features.n),
         );
-      }
-      const total = sum(parts);
-      const leftOut = parts.length > 1 ? parts.map((part) => without(total, part)) : [];
-      for (const method of metrics) {
-        const full = scoreColumns(method, total, task.centre);
-        const partial = leftOut.map((rest) => scoreColumnsOrNothing(method, rest, task.centre));
-        columns.forEach((column, i) => {
-          const { value, notes } = full[i];
-          const interval = intervalOf(
-            value,
-            partial.map((values) => values?.[i].value),
-            parts.map(({ features }) => features.n),
-          );
-          scores.push({
-            column,
-            unit,
-            metric: method.id,
-            value,
-            ...interval,
-            n: total.features.n,
-            d: total.features.d,
-            targets: occurring(total.targets[i]),
-            notes,
-          });
+        scores.push({
+          column,
+          unit,
+          metric: method.id,
+          value,
+          ...interval,
+          n: total.features.n,
+          d: total.features.d,
+          targets: occurring(total.targets[columns.indexOf(column)]),
+          notes,
         });
-      }
+      });
     }
   }
-  return scores;
+}
+
+/** Scores that need samples: of the rows that were kept. */
+function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], { scores, refusals }: LayerScores): void {
+  const head = task.head?.layer === task.layer && task.head.unit === unit ? task.head : undefined;
+  const metrics = task.metrics
+    .map(metric)
+    .filter(({ needs }) => needs === 'samples' || (needs === 'source-posteriors' && head)) as (
+    SamplesMetric | PosteriorsMetric
+  )[];
+  if (metrics.length === 0) return;
+  const columns = task.columns.length;
+  const [first] = groups.flatMap(({ strata }) => [...strata.values()]);
+  const stacked = first && stackRows(groups, first.d, columns);
+  if (!stacked) return;
+  const all = groups.reduce((sum, { strata }) => sum + [...strata.values()].reduce((rows, { n }) => rows + n, 0), 0);
+  const kept = stacked.groups.length;
+  const isPart = kept < all;
+  const shared = new Map<string, { moments: GroupMoments | undefined; fits: Map<string, FittedScore> }>();
+  task.columns.forEach(({ kind }, column) => {
+    if (kind !== 'classification') return;
+    const { labelled, dropped } = labelledRows(stacked, column, columns, isPart);
+    const notes = isPart ? [`Of ${kept} of ${all} ${unit}s, drawn evenly from all utterances.`] : [];
+    if (dropped > 0) notes.push(`${dropped} classes that the ${kept} ${unit}s drawn meet only once are left out.`);
+    const key = labelled.rows.join(' ');
+    const common = shared.get(key) ?? { moments: undefined, fits: new Map<string, FittedScore>() };
+    shared.set(key, common);
+    const moments = () => (common.moments ??= new GroupMoments(labelled, groups.length));
+    const sizes = groups.map((_, g) => labelled.groups.reduce((count, group) => count + Number(group === g), 0));
+    const filled = sizes.flatMap((size, g) => (size > 0 ? [g] : []));
+    const everything = new Int32Array(groups.length).fill(1);
+    /** Weights over the groups that have rows, as weights over all groups. */
+    const spread = (weights: GroupWeights) => {
+      const result = new Int32Array(groups.length);
+      filled.forEach((g, i) => (result[g] = weights[i]));
+      return result;
+    };
+    for (const method of metrics) {
+      try {
+        const score =
+          method.needs === 'samples'
+            ? samplesScore(method, labelled, task.seed, moments, common.fits)
+            : posteriorsScore(method, labelled, head!);
+        const value = score(everything);
+        if (!Number.isFinite(value))
+          throw new ForetuneError('invalid-data', `${method.name} is ${value} on these ${labelled.rows.length} samples.`);
+        const replicates = weightsOf(task, filled.length).map((weights) => scoreOrNothing(() => score(spread(weights))));
+        scores.push({
+          column,
+          unit,
+          metric: method.id,
+          value,
+          ...intervalOf(
+            task.resampling,
+            value,
+            replicates,
+            filled.map((g) => sizes[g]),
+          ),
+          n: labelled.rows.length,
+          d: first.d,
+          targets: new Set(labelled.labels).size,
+          notes,
+        });
+      } catch (error) {
+        if (!(error instanceof ForetuneError && error.code === 'invalid-data')) throw error;
+        refusals.push({ column, unit, metric: method.id, layer: task.layer, message: error.message });
+      }
+    }
+  });
+}
+
+/** Several labels at once are targets of 0 and 1, which are predicted like any other numbers. */
+function takes({ targets }: MomentsMetric, kind: LabelKind): boolean {
+  return targets === 'both' || targets === (kind === 'classification' ? kind : 'regression');
 }
 
 function occurring({ squares }: TargetMoments): number {
@@ -142,22 +271,27 @@ function scoreColumns(method: MomentsMetric, { features, targets }: Moments, cen
 }
 
 /** Small data can leave one class only when a group is out: then there is no interval, but still a score. */
-function scoreColumnsOrNothing(method: MomentsMetric, moments: Moments, centre: boolean): Score[] | undefined {
+function scoreOrNothing<T>(score: () => T): T | undefined {
   try {
-    return scoreColumns(method, moments, centre);
+    return score();
   } catch (error) {
     if (error instanceof ForetuneError && error.code === 'invalid-data') return undefined;
     throw error;
   }
 }
 
+/** An interval stands on every replicate or not at all. */
 function intervalOf(
+  resampling: Resampling,
   value: number,
   replicates: (number | undefined)[],
   sizes: number[],
 ): Pick<LayerScore, 'low' | 'high' | 'replicates'> {
-  const known = replicates.filter((replicate) => replicate !== undefined);
-  if (known.length < 2 || known.length < replicates.length) return { low: null, high: null, replicates: null };
-  const { low, high } = jackknifeInterval(value, known, sizes);
+  const none = { low: null, high: null, replicates: null };
+  if (replicates.length < 2 || !replicates.every((replicate) => replicate !== undefined && Number.isFinite(replicate)))
+    return none;
+  const known = replicates as number[];
+  const { low, high } =
+    resampling.kind === 'jackknife' ? jackknifeInterval(value, known, sizes) : bootstrapInterval(value, known);
   return { low, high, replicates: known };
 }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
+import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
@@ -21,7 +22,8 @@ import { type Engine } from './engine.ts';
 import { type JobReport } from './events.ts';
 import { dealGroups, sampleUtterances } from './plan.ts';
 import { Pace } from './pace.ts';
-import { type ScoreLayerTask } from './scoreLayer.ts';
+import { type Refusal, type ScoreLayerTask } from './scoreLayer.ts';
+import { keepPass, openKeptPass, passFolder } from './statisticsCache.ts';
 import { versions } from './versions.ts';
 
 /** A label column as it is scored: the labels themselves, or their shuffled control. */
@@ -49,10 +51,10 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   const { settings } = spec;
   for (const id of settings.metrics) {
     const { needs, name } = metric(id);
-    if (needs !== 'moments') {
+    if (needs === 'two-sets') {
       throw new ForetuneError(
         'unsupported',
-        `${name} (${id}) needs the features themselves, which a streaming run does not keep; use "foretune metrics" on extracted features.`,
+        `${name} (${id}) compares two sets of features and knows no labels; use "foretune similarity" for two models, layers or data sets.`,
       );
     }
   }
@@ -79,12 +81,21 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     );
   }
 
+  const numeric = labels.filter(({ kind }) => kind !== 'classification').map(({ name }) => `"${name}"`);
+  const unfit = settings.metrics.filter((id) => numeric.length > 0 && metric(id).targets === 'classification');
+  if (unfit.length > 0 && numeric.length === labels.length) {
+    throw new ForetuneError(
+      'unsupported',
+      `${unfit.join(', ')} needs one class per sample, which ${numeric.join(', ')} does not hold; choose LogME, or --kind classification.`,
+    );
+  }
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
   const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
   for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
   warnings.push(...(alignments?.notes ?? []).map((note) => `alignments: ${note}`));
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
+  if (unfit.length > 0) warnings.push(`${unfit.join(', ')} needs one class per sample and leaves out ${numeric.join(', ')}.`);
   return {
     spec,
     models,
@@ -141,6 +152,13 @@ function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: Scoring
     throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
+/** Which labels of stretches there are, and how they are read; nothing without. */
+function labelSource({ alignments: choice }: ScoringSpec['data'], alignments: AlignmentReport | null) {
+  if (!alignments) return {};
+  const { tier, fold, without } = choice ?? {};
+  return { alignments: { fingerprint: alignments.fingerprint, tier, fold, without } };
+}
+
 function hashOf(
   { settings, data, models: choices }: ScoringSpec,
   models: EncoderModel[],
@@ -152,16 +170,7 @@ function hashOf(
     settings,
     models: models.map(({ name, fingerprint }, i) => ({ name, fingerprint, mapping: choices[i].mapping })),
     data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: data.audioColumn ?? null },
-    ...(alignments
-      ? {
-          alignments: {
-            fingerprint: alignments.fingerprint,
-            tier: data.alignments?.tier,
-            fold: data.alignments?.fold,
-            without: data.alignments?.without,
-          },
-        }
-      : {}),
+    ...labelSource(data, alignments),
   };
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
@@ -259,6 +268,20 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
   const { model, weights, pace } = pass;
   const thread = run.engine.inference();
   pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
+  const kept = await openKeptPass(cached);
+  if (kept) {
+    if (weights === 'own') {
+      run.report({
+        type: 'log',
+        level: 'info',
+        message: `${model.name}: scored from the statistics of an earlier pass over the same audio; no second pass is needed.`,
+      });
+    }
+    await scorePass(prepared, run, pass, { ...kept, reused: true }, kept.units);
+    pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
+    return;
+  }
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -280,11 +303,43 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
       });
     }
     const units = await collectStatistics(prepared, run, pass, opened);
-    await scorePass(prepared, run, pass, opened, units);
+    await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
+    const { provider, fallbacks, layers, width } = opened;
+    await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
+      (error: unknown) => {
+        run.report({
+          type: 'log',
+          level: 'info',
+          message: `The statistics of ${model.name} could not be kept for later scores (${toErrorValue(error).message}).`,
+        });
+      },
+    );
   } finally {
     await thread.call('close', undefined);
     await built.dispose();
   }
+}
+
+/** Everything that decides the statistics of a pass; what is scored from them does not. */
+function decisiveOf(
+  { spec, dataset, columns, alignments }: PreparedScoring,
+  { model, weights }: Pick<Pass, 'model' | 'weights'>,
+): unknown {
+  const { units, layers, seed, groups, maxSeconds, sample, rows } = spec.settings;
+  const choice = spec.models.find(({ path }) => resolve(path) === model.path);
+  return {
+    scoring: versions.scoring,
+    model: model.fingerprint,
+    mapping: choice?.mapping ?? null,
+    weights,
+    data: dataset.fingerprint,
+    audioColumn: dataset.audioColumn,
+    ...labelSource(spec.data, alignments),
+    columns: (weights === 'own' ? columns : columns.filter(({ control }) => control === '')).map(
+      ({ name, kind, control, classes }) => ({ name, kind, control, classes }),
+    ),
+    settings: { units, layers, seed, groups, maxSeconds, sample: sample ?? null, rows },
+  };
 }
 
 /** What an earlier run committed of a group; nothing if its statistics are no longer there. */
@@ -310,6 +365,7 @@ async function collectStatistics(
     width: opened.width,
     units: settings.units,
     columns: columns.map(({ name, kind, k }): TargetColumn => ({ name, kind, k })),
+    sample: { rows: Math.ceil(settings.rows / prepared.groups.length), seed: settings.seed },
   };
   const units: GroupUnit[] = [];
   for (const [g, group] of prepared.groups.entries()) {
@@ -363,7 +419,7 @@ async function collectStatistics(
           });
         } else {
           try {
-            const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values });
+            const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
             unit.frames += frames;
             unit.labelled = labelled.map((count, column) => count + (unit.labelled.at(column) ?? 0));
             if (frames === 0) unit.skipped.push({ file: path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
@@ -437,7 +493,7 @@ async function scorePass(
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
-  opened: OpenReply,
+  opened: ScoredPass,
   units: GroupUnit[],
 ): Promise<void> {
   const { settings } = prepared.spec;
@@ -449,15 +505,24 @@ async function scorePass(
     columns: columns.map(({ name, kind }) => ({ name, kind })),
     metrics: settings.metrics,
     centre: settings.centre,
+    seed: settings.seed,
+    resampling: settings.resampling === 'jackknife' ? { kind: 'jackknife' } : { kind: 'bootstrap', draws: settings.resamples },
+    head: await headOf(prepared, run, pass),
   };
   const perLayer = await Promise.all(
     opened.layers.map(async (layer) => ({ layer, scores: await run.engine.compute('scoreLayer', { ...task, layer }) })),
   );
   run.signal.throwIfAborted();
+  tellRefusals(
+    run,
+    pass,
+    columns,
+    perLayer.flatMap(({ scores: { refusals } }) => refusals),
+  );
   const { source: _source, ...card } = pass.model;
   const modelId = run.project.upsertModel(card);
   const rows = perLayer.flatMap(({ layer, scores }) =>
-    scores.map((score) => {
+    scores.scores.map((score) => {
       const column = columns[score.column];
       const row: ScoreRow = {
         model: pass.model.name,
@@ -473,7 +538,7 @@ async function scorePass(
         classes: column.kind === 'regression' ? 0 : score.targets,
         control: pass.weights === 'random' ? 'random-weights' : column.control,
       };
-      return { ...row, modelId, replicates: score.replicates };
+      return { ...row, modelId, replicates: score.replicates, resampling: settings.resampling, notes: score.notes };
     }),
   );
   const recipe = recipeOf(prepared, run, pass, opened, units);
@@ -482,7 +547,6 @@ async function scorePass(
     run.project.saveScores(run.experimentId, recipe, rows);
     run.project.commitUnit(run.jobId, `${pass.key}/scored`, {});
   });
-  for (const file of groupFiles) rmSync(file, { force: true });
 }
 
 /** Where labels of stretches came from, what was made of them, and how many frames had one. */
@@ -503,8 +567,44 @@ function alignmentsOf(prepared: PreparedScoring, report: AlignmentReport, units:
   };
 }
 
+/** A score that could not be had is told once per reason, not once per layer. */
+function tellRefusals(run: ScoringRun, { model, weights }: Pass, columns: ScoredColumn[], refusals: Refusal[]): void {
+  const byReason = Map.groupBy(refusals, ({ column, unit, metric: id, message }) => JSON.stringify([column, unit, id, message]));
+  for (const same of byReason.values()) {
+    const [{ column, unit, metric: id, message }] = same;
+    const { name, control } = columns[column];
+    const what = [weights === 'random' ? 'random weights' : '', control].filter((part) => part !== '').join(', ');
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `${model.name}${what === '' ? '' : ` (${what})`}, layer ${same.map(({ layer }) => layer).join(', ')}: no ${id} of "${name}" by ${unit}: ${message}`,
+    });
+  }
+}
+
+/** The classifier a model brought along, where a score asks for its posteriors; the control puts it on random features. */
+async function headOf({ spec }: PreparedScoring, run: ScoringRun, { model, weights }: Pass): Promise<ScoreLayerTask['head']> {
+  const asked = spec.settings.metrics.filter((id) => metric(id).needs === 'source-posteriors');
+  if (asked.length === 0) return undefined;
+  const head = await readSourceHead(model);
+  const without = `${model.name} has no classifier (CTC or sequence classification) of its own, so ${asked.join(', ')} cannot be had of it; N-LEEP needs none.`;
+  if (weights === 'random') return head;
+  if (!head) run.report({ type: 'log', level: 'warning', message: without });
+  else if (!spec.settings.units.includes(head.unit)) {
+    run.report({
+      type: 'log',
+      level: 'warning',
+      message: `The classifier of ${model.name} speaks of ${head.unit}s; score by ${head.unit} for ${asked.join(', ')}.`,
+    });
+  }
+  return head;
+}
+
+/** What a pass ran on, and whether its statistics were there already. */
+type ScoredPass = Pick<OpenReply, 'provider' | 'fallbacks' | 'layers' | 'width'> & { reused: boolean };
+
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: OpenReply, units: GroupUnit[]) {
+function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: ScoredPass, units: GroupUnit[]) {
   const { spec, dataset, columns, alignments } = prepared;
   return {
     ...versions,
@@ -530,6 +630,10 @@ function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }
     audioSeconds: units.reduce((total, { seconds }) => total + seconds, 0),
     utterances: units.reduce((total, { next, skipped }) => total + next - skipped.length, 0),
     skipped: units.flatMap(({ skipped }) => skipped),
-    interval: `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`,
+    statistics: opened.reused ? 'of an earlier pass over the same audio' : 'of this pass over the audio',
+    interval:
+      spec.settings.resampling === 'jackknife'
+        ? `95 %, delete-one-group jackknife over ${units.length} groups of utterances, Student t`
+        : `95 %, bootstrap of ${spec.settings.resamples} draws of ${units.length} groups of utterances, percentiles about the score`,
   };
 }

@@ -1,7 +1,5 @@
 import { createRandom } from './random.ts';
 
-const maxIterations = 300;
-
 function squaredDistance(a: Float64Array, from: number, b: Float64Array, at: number, d: number): number {
   let sum = 0;
   for (let c = 0; c < d; c++) sum += (a[from + c] - b[at + c]) ** 2;
@@ -29,7 +27,14 @@ function seedCentres(rows: Float64Array, n: number, d: number, k: number, seed: 
 }
 
 /** Clusters of rows by Lloyd's iterations from k-means++ centres; returns the cluster of each row. */
-export function kmeans(rows: Float64Array, n: number, d: number, k: number, seed: number | string): Int32Array {
+export function kmeans(
+  rows: Float64Array,
+  n: number,
+  d: number,
+  k: number,
+  seed: number | string,
+  { maxIterations = 300 } = {},
+): Int32Array {
   const centres = seedCentres(rows, n, d, k, seed);
   const clusters = new Int32Array(n).fill(-1);
   for (let iteration = 0; iteration < maxIterations; iteration++) {

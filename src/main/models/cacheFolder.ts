@@ -64,7 +64,8 @@ export async function linkOrCopy(from: string, to: string): Promise<'linked' | '
   }
 }
 
-type SideValues = Float32Array | Uint8Array | Int8Array;
+/** Values as their file's tensor type has them; bytes where they are not numbers of this machine's. */
+type SideValues = Float32Array | Int8Array | Uint8Array;
 
 /** A tensor to be written into a side file; its values are asked for when it is its turn. */
 export interface SideTensor {

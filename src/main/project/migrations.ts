@@ -122,6 +122,8 @@ export const migrations: readonly Migration[] = [
     version: 2,
     sql: `
       ALTER TABLE datasets ADD COLUMN audio_root TEXT;
+      ALTER TABLE scores ADD COLUMN resampling TEXT NOT NULL DEFAULT 'jackknife' CHECK (resampling IN ('jackknife', 'bootstrap'));
+      ALTER TABLE scores ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';
       CREATE TABLE speed_runs (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,

@@ -19,10 +19,10 @@ import { checkedEntry, fromJson, hashJson, toJson } from './json.ts';
 const idRow = z.object({ id: z.number() });
 const valueRow = z.object({ value: z.string() }).optional();
 const recipeRow = z.object({ id: z.number(), hash: z.string(), json: z.string() });
-const scoreRow = storedScoreSchema.extend({ replicates: z.string().nullable() });
+const scoreRow = storedScoreSchema.extend({ replicates: z.string().nullable(), notes: z.string() });
 const truthRow = storedTruthSchema.extend({ higherIsBetter: z.number() });
 
-function checkedScore(row: ScoreEntry): ScoreEntry {
+function checkedScore(row: ScoreEntry): z.output<typeof scoreEntrySchema> {
   return checkedEntry(scoreEntrySchema, row, `The score of ${row.model}, layer ${row.layer}, ${row.label}, ${row.metric}`);
 }
 
@@ -34,12 +34,12 @@ export function resultQueries({ db, read, write }: Connection) {
   const selectRecipes = db.prepare('SELECT id, hash, json FROM recipes ORDER BY id');
   const upsertScore = db.prepare(`
     INSERT OR REPLACE INTO scores (experiment_id, model_id, recipe_id, model, layer, label, unit, metric, value, ci_low, ci_high,
-      n, d, classes, control, replicates)
+      n, d, classes, control, replicates, resampling, notes)
     VALUES (@experimentId, @modelId, @recipeId, @model, @layer, @label, @unit, @metric, @value, @ci_low, @ci_high,
-      @n, @d, @classes, @control, @replicates)`);
+      @n, @d, @classes, @control, @replicates, @resampling, @notes)`);
   const selectScores = db.prepare(`
     SELECT experiment_id AS experimentId, model_id AS modelId, recipe_id AS recipeId, model, layer, label, unit, metric, value,
-      ci_low, ci_high, n, d, classes, control, replicates
+      ci_low, ci_high, n, d, classes, control, replicates, resampling, notes
     FROM scores WHERE @experimentId IS NULL OR experiment_id = @experimentId
     ORDER BY experiment_id, label, unit, metric, control, model_id, layer`);
   const clearTruth = db.prepare('DELETE FROM truth WHERE source = ?');
@@ -60,7 +60,13 @@ export function resultQueries({ db, read, write }: Connection) {
       write(() => {
         const recipeId = idRow.parse(insertRecipe.get(hashJson(recipe), toJson(recipe))).id;
         for (const row of checked) {
-          upsertScore.run({ ...row, experimentId, recipeId, replicates: row.replicates ? toJson(row.replicates) : null });
+          upsertScore.run({
+            ...row,
+            experimentId,
+            recipeId,
+            replicates: row.replicates ? toJson(row.replicates) : null,
+            notes: toJson(row.notes),
+          });
         }
       });
     },
@@ -73,6 +79,7 @@ export function resultQueries({ db, read, write }: Connection) {
           return storedScoreSchema.parse({
             ...score,
             replicates: score.replicates === null ? null : fromJson(score.replicates),
+            notes: fromJson(score.notes),
           });
         }),
       );

@@ -8,7 +8,7 @@ import { lead, type LayerScores, type ModelScores, type ScoreSection } from './s
 const namesShown = 4;
 
 /** "0.301 to 0.362", or an empty text where there is no interval. */
-export function intervalText({ ci_low, ci_high }: StoredScore, decimals: number): string {
+export function intervalText({ ci_low, ci_high }: Pick<StoredScore, 'ci_low' | 'ci_high'>, decimals: number): string {
   return ci_low === null || ci_high === null ? '' : `${formatNumber(ci_low, decimals)} to ${formatNumber(ci_high, decimals)}`;
 }
 

@@ -5,7 +5,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type Factorisation, factorise } from './logme.ts';
 import { type LabelledSamples, type MomentsMetric, type SamplesMetric } from './metric.ts';
 import { addTargets, createTargetMoments, crossAbout, type FeatureMoments, type TargetMoments } from './moments.ts';
-import { checkFeatures, classCounts, momentsOfRows, type Samples } from './samples.ts';
+import { centredGram, checkFeatures, classCounts, columnMeans, type Samples } from './samples.ts';
 
 /**
  * tr((G + ridge I)^-1 B) with G the Gram matrix of the centred features and B = sum_c s_c s_c'/n_c, s_c the sum of the centred
@@ -60,10 +60,14 @@ export function hscoreFromMoments(
  * Shrinkage of a covariance towards its mean variance (Ledoit & Wolf, Journal of Multivariate Analysis 88, 2004): how much of
  * the spread of covariance entries is sampling error. Returns the moments it made on the way.
  */
-export function ledoitWolfShrinkage(samples: Samples): { shrinkage: number; meanVariance: number; moments: FeatureMoments } {
+export function ledoitWolfShrinkage(samples: Samples & { moments?: FeatureMoments }): {
+  shrinkage: number;
+  meanVariance: number;
+  moments: FeatureMoments;
+} {
   const { features, n, d } = samples;
-  const moments = momentsOfRows(samples);
-  const mean = moments.shift;
+  const mean = columnMeans(samples);
+  const moments: FeatureMoments = { n, d, shift: mean, sum: new Float64Array(d), gram: centredGram(samples) };
   let fourth = 0;
   for (let r = 0; r < n; r++) {
     let square = 0;
@@ -87,10 +91,10 @@ export function ledoitWolfShrinkage(samples: Samples): { shrinkage: number; mean
  * H-score with Ledoit-Wolf shrinkage (Ibrahim, Ponomareva & Mazumder, 2022): tr(C_s^-1 (1 - s) cov(E[f|y])) with
  * C_s = (1 - s) S + s mu I. Stable where d nears n; zero at full shrinkage.
  */
-export function shrinkageHscore({ features, n, d, classes, k }: LabelledSamples): number {
+export function shrinkageHscore({ features, n, d, classes, k, moments: known }: LabelledSamples): number {
   checkFeatures({ features, n, d });
   classCounts({ classes, n, k });
-  const { shrinkage, meanVariance, moments } = ledoitWolfShrinkage({ features, n, d });
+  const { shrinkage, meanVariance, moments } = ledoitWolfShrinkage({ features, n, d, moments: known });
   if (shrinkage >= 1) return 0;
   const targets = createTargetMoments(k, d);
   addTargets(targets, { classes }, features, n, moments.shift);
@@ -120,4 +124,5 @@ export const shrinkageHscoreMetric: SamplesMetric = {
   cost: 'O(n d^2 + d^3)',
   source: 'Ibrahim, Ponomareva & Mazumder, Newer is Not Always Better: Rethinking Transferability Metrics, ECML PKDD 2022',
   compute: shrinkageHscore,
+  takesMoments: true,
 };

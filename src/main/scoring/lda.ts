@@ -5,7 +5,7 @@ import { tridiagonalEigenvalues } from '#main/linalg/tridiagonalEigenvalues.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type LabelledSamples, type SamplesMetric } from './metric.ts';
-import { addRows, createFeatureMoments, packedIndex } from './moments.ts';
+import { addRows, createFeatureMoments, packedCentredGram, packedIndex } from './moments.ts';
 import { checkFeatures, classCounts, classMeans } from './samples.ts';
 
 export interface RegularisedLda {
@@ -21,6 +21,34 @@ function shrinkageOf(scatter: Float64Array, d: number): number {
   return Math.max(Math.exp(-5 * tridiagonalEigenvalues(diagonal, offDiagonal)[0]), 1e-10);
 }
 
+/** Scatter within the classes over n, packed. */
+function withinScatter({ features, n, d, classes }: Omit<LabelledSamples, 'seed' | 'k'>, means: Float64Array): Float64Array {
+  const within = Float64Array.from(features, (value, e) => value - means[classes[Math.floor(e / d)] * d + (e % d)]);
+  const moments = createFeatureMoments(d);
+  addRows(moments, within, n);
+  return moments.gram.map((sum) => sum / n);
+}
+
+/** The same from the scatter about the common mean, less that of the class means. Overwrites `total`. */
+function withinFromTotal(
+  total: Float64Array,
+  { n, d, k }: { n: number; d: number; k: number },
+  means: Float64Array,
+  counts: Int32Array,
+): Float64Array {
+  const mean = new Float64Array(d);
+  for (let c = 0; c < k; c++) for (let j = 0; j < d; j++) mean[j] += (counts[c] / n) * means[c * d + j];
+  const away = new Float64Array(d);
+  for (let c = 0; c < k; c++) {
+    for (let j = 0; j < d; j++) away[j] = means[c * d + j] - mean[j];
+    for (let i = 0, entry = 0; i < d; i++) {
+      const weighted = counts[c] * away[i];
+      for (let j = i; j < d; j++) total[entry++] -= weighted * away[j];
+    }
+  }
+  return total.map((sum) => sum / n);
+}
+
 /**
  * Linear discriminant analysis with the regularised within-class scatter of SFDA (Shao et al., ECCV 2022, section 3.2):
  * S_w <- (1 - lambda) S_w + lambda tr(S_w)/d I, posteriors from x'S_w^-1 mu_c - mu_c'S_w^-1 mu_c / 2 + ln prior_c. All
@@ -29,15 +57,14 @@ function shrinkageOf(scatter: Float64Array, d: number): number {
  * @param shrinkage lambda; from the data where omitted
  */
 export function regularisedLda(
-  { features, n, d, classes, k }: Omit<LabelledSamples, 'seed'>,
+  { features, n, d, classes, k, moments }: Omit<LabelledSamples, 'seed'>,
   shrinkage?: number,
 ): RegularisedLda {
   const counts = classCounts({ classes, n, k });
   const means = classMeans({ features, n, d, classes, k }, counts);
-  const within = Float64Array.from(features, (value, e) => value - means[classes[Math.floor(e / d)] * d + (e % d)]);
-  const moments = createFeatureMoments(d);
-  addRows(moments, within, n);
-  const scatter = moments.gram.map((sum) => sum / n);
+  const scatter = moments
+    ? withinFromTotal(packedCentredGram(moments), { n, d, k }, means, counts)
+    : withinScatter({ features, n, d, classes }, means);
   let trace = 0;
   for (let i = 0; i < d; i++) trace += scatter[packedIndex(d, i, i)];
   if (!(trace > 0)) {
@@ -97,4 +124,5 @@ export const ldaMetric: SamplesMetric = {
   cost: 'O(n d^2 + d^3 + n k d)',
   source: 'Shao et al., Not All Models Are Equal: Predicting Model Transferability in a Self-challenging Fisher Space, ECCV 2022',
   compute: lda,
+  takesMoments: true,
 };

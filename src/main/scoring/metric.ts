@@ -37,6 +37,8 @@ export interface LabelledSamples {
   classes: Int32Array;
   k: number;
   seed: number | string;
+  /** Moments of these rows about any shift, where the caller has them already. */
+  moments?: FeatureMoments;
 }
 
 /** Posteriors of a source classifier on target samples with a class each. */
@@ -65,9 +67,19 @@ export interface MomentsMetric extends MetricDescription {
   ofSamples?(features: Float64Array | Float32Array, n: number, d: number, targets: Float64Array, k: number): Score;
 }
 
+/** The score of chosen samples, whose classes are numbered 0 to k - 1. */
+export type FittedScore = (rows: Int32Array, classes: Int32Array, k: number) => number;
+
 export interface SamplesMetric extends MetricDescription {
   needs: 'samples';
   compute(input: LabelledSamples): number;
+  /** It is quicker where `moments` are given. */
+  takesMoments?: true;
+  /**
+   * What costs time and depends on the features (and the number of classes) alone: learnt once, it serves every label column and
+   * every replicate, which are then scores of some of the samples under what all of them taught.
+   */
+  fit?(input: Omit<LabelledSamples, 'classes' | 'moments'>): FittedScore;
 }
 
 export interface PosteriorsMetric extends MetricDescription {

@@ -3,8 +3,8 @@ import { principalComponents } from '#main/linalg/principalComponents.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { leepOfWeights } from './leep.ts';
-import { type LabelledSamples, type SamplesMetric } from './metric.ts';
-import { centredRows, checkFeatures, classCounts } from './samples.ts';
+import { type FittedScore, type LabelledSamples, type SamplesMetric } from './metric.ts';
+import { centredRows, checkFeatures, chooseRows, classCounts, everyRow } from './samples.ts';
 
 export interface NleepOptions {
   /** Share of the variance that the principal components keep. */
@@ -19,12 +19,17 @@ export interface NleepOptions {
  *
  * @throws ForetuneError `invalid-data` for fewer samples than Gaussians
  */
-export function nleep(
-  { features, n, d, classes, k, seed }: LabelledSamples,
+export function nleep(input: LabelledSamples, options: NleepOptions = {}): number {
+  classCounts(input);
+  return fitNleep(input, options)(everyRow(input.n), input.classes, input.k);
+}
+
+/** Fits the mixture to all samples; the score of some of them is LEEP under it. */
+export function fitNleep(
+  { features, n, d, k, seed }: Omit<LabelledSamples, 'classes' | 'moments'>,
   { energy = 0.8, componentsPerClass = 5 }: NleepOptions = {},
-): number {
+): FittedScore {
   checkFeatures({ features, n, d });
-  classCounts({ classes, n, k });
   const components = componentsPerClass * k;
   if (components > n) {
     throw new ForetuneError(
@@ -34,7 +39,10 @@ export function nleep(
   }
   const { scores, count } = principalComponents(centredRows({ features, n, d }), n, d, { share: energy });
   const { responsibilities } = gaussianMixture(scores, n, count, components, seed);
-  return leepOfWeights({ probabilities: responsibilities, n, z: components, classes, k });
+  return (rows, classes, present) => {
+    const probabilities = chooseRows({ features: responsibilities, d: components }, rows);
+    return leepOfWeights({ probabilities, n: rows.length, z: components, classes, k: present });
+  };
 }
 
 export const nleepMetric: SamplesMetric = {
@@ -46,4 +54,5 @@ export const nleepMetric: SamplesMetric = {
   cost: 'O(d^3 + 5 k n q^2) per round of fitting, q principal components',
   source: 'Li et al., Ranking Neural Checkpoints, CVPR 2021',
   compute: (input) => nleep(input),
+  fit: (input) => fitNleep(input),
 };

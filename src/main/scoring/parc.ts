@@ -4,7 +4,7 @@ import { ForetuneError } from '#shared/errors.ts';
 
 import { type LabelledSamples, type SamplesMetric } from './metric.ts';
 import { averageRanks, pearson } from './ranks.ts';
-import { checkFeatures, classCounts, columnMeans } from './samples.ts';
+import { checkFeatures, chooseRows, classCounts, columnMeans, everyRow } from './samples.ts';
 
 export interface ParcOptions {
   /** Principal components kept of wider features. */
@@ -20,23 +20,46 @@ export interface ParcOptions {
  *
  * @throws ForetuneError `invalid-data` for one class among the samples compared, or a sample that is constant over dimensions
  */
-export function parc(input: LabelledSamples, { components = 32, maxSamples = 2000 }: ParcOptions = {}): number {
-  checkFeatures(input);
+export function parc(input: LabelledSamples, options: ParcOptions = {}): number {
   classCounts(input);
+  return fitParc(input, options)(everyRow(input.n), input.classes);
+}
+
+/** Principal components of all samples; the score of some of them compares those in their space. */
+export function fitParc(
+  input: Omit<LabelledSamples, 'classes' | 'moments'>,
+  { components = 32, maxSamples = 2000 }: ParcOptions = {},
+): (rows: Int32Array, classes: Int32Array) => number {
+  checkFeatures(input);
   if (input.d < 2)
     throw new ForetuneError('invalid-data', 'PARC correlates samples over dimensions, so it needs at least 2 dimensions.');
   const chosen = sampleIndices(input.n, maxSamples, input.seed);
+  const points = correlatable(standardised(input, chosen), chosen.length, input.d, components);
+  const width = points.length / chosen.length;
+  const place = new Map(Array.from(chosen, (row, i) => [row, i]));
+  return (rows, classes) => {
+    const kept = everyRow(rows.length).filter((i) => place.has(rows[i]));
+    return pairCorrelation(
+      points,
+      width,
+      kept.map((i) => place.get(rows[i])!),
+      kept.map((i) => classes[i]),
+    );
+  };
+}
+
+/** 100 times the Spearman correlation of dissimilarities over all pairs of the chosen points. */
+function pairCorrelation(points: Float64Array, width: number, chosen: Int32Array, classes: Int32Array): number {
   const n = chosen.length;
-  const classes = Int32Array.from(chosen, (r) => input.classes[r]);
-  const rows = correlatable(standardised(input, chosen), n, input.d, components);
-  const width = rows.length / n;
   const pairs = (n * (n - 1)) / 2;
   const inFeatures = new Float64Array(pairs);
   const inLabels = new Uint8Array(pairs);
   for (let i = 0, pair = 0; i < n; i++) {
+    const a = chosen[i] * width;
     for (let j = i + 1; j < n; j++, pair++) {
+      const b = chosen[j] * width;
       let correlation = 0;
-      for (let c = 0; c < width; c++) correlation += rows[i * width + c] * rows[j * width + c];
+      for (let c = 0; c < width; c++) correlation += points[a + c] * points[b + c];
       inFeatures[pair] = 1 - correlation;
       // One-hot labels correlate with 1 within a class and -1/(k-1) across: two values, so ranks see only which.
       inLabels[pair] = classes[i] === classes[j] ? 0 : 1;
@@ -52,9 +75,8 @@ export function parc(input: LabelledSamples, { components = 32, maxSamples = 200
 }
 
 /** The chosen rows with mean 0 and variance 1 in every dimension that varies, [n, d]. */
-function standardised({ features, d }: LabelledSamples, chosen: Int32Array): Float64Array {
-  const rows = new Float64Array(chosen.length * d);
-  chosen.forEach((r, i) => rows.set(features.subarray(r * d, (r + 1) * d), i * d));
+function standardised({ features, d }: Pick<LabelledSamples, 'features' | 'd'>, chosen: Int32Array): Float64Array {
+  const rows = chooseRows({ features, d }, chosen);
   const n = chosen.length;
   const mean = columnMeans({ features: rows, n, d });
   const square = new Float64Array(d);
@@ -85,4 +107,5 @@ export const parcMetric: SamplesMetric = {
   cost: 'O(d^3 + m^2 log m), m at most 2000 samples',
   source: 'Bolya, Mittapalli & Hoffman, Scalable Diverse Model Selection for Accessible Transfer Learning, NeurIPS 2021',
   compute: (input) => parc(input),
+  fit: (input) => fitParc(input),
 };

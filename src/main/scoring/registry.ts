@@ -7,12 +7,15 @@ import { ldaMetric } from './lda.ts';
 import { leepMetric } from './leep.ts';
 import { logmeMetric } from './logme.ts';
 import { type Metric } from './metric.ts';
+import { unitInformationMetric } from './mutualInformation.ts';
 import { nceMetric } from './nce.ts';
 import { nleepMetric } from './nleep.ts';
 import { parcMetric } from './parc.ts';
+import { pwccaMetric } from './pwcca.ts';
 import { sfdaMetric } from './sfda.ts';
 import { slicedWassersteinMetric } from './slicedWasserstein.ts';
 import { transrateMetric, weightedTransrateMetric } from './transrate.ts';
+import { tsneDistanceMetric } from './tsneDistance.ts';
 
 /** Every score there is, in the order in which they are offered. A new score is one file and one line here. */
 export const metrics: readonly Metric[] = [
@@ -30,9 +33,12 @@ export const metrics: readonly Metric[] = [
   ldaMetric,
   sfdaMetric,
   parcMetric,
+  unitInformationMetric,
   ckaMetric,
   debiasedCkaMetric,
+  pwccaMetric,
   slicedWassersteinMetric,
+  tsneDistanceMetric,
 ];
 
 /** Names of all scores, as the command line takes them. */

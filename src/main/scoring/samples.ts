@@ -1,6 +1,6 @@
 import { ForetuneError } from '#shared/errors.ts';
 
-import { addRows, createFeatureMoments, type FeatureMoments } from './moments.ts';
+import { addRows, createFeatureMoments, type FeatureMoments, packedCentredGram } from './moments.ts';
 
 export interface Samples {
   /** [n, d] row-major. */
@@ -96,4 +96,21 @@ export function momentsOfRows(samples: Samples): FeatureMoments {
   const moments = createFeatureMoments(samples.d, columnMeans(samples));
   addRows(moments, samples.features, samples.n);
   return moments;
+}
+
+/** Scatter of the rows about their mean, packed upper triangle; from their moments where these are known. */
+export function centredGram(samples: Samples & { moments?: FeatureMoments }): Float64Array {
+  return samples.moments ? packedCentredGram(samples.moments) : momentsOfRows(samples).gram;
+}
+
+/** The chosen rows of a set of samples. */
+export function chooseRows({ features, d }: Pick<Samples, 'features' | 'd'>, rows: ArrayLike<number>): Float64Array {
+  const chosen = new Float64Array(rows.length * d);
+  for (let i = 0; i < rows.length; i++) chosen.set(features.subarray(rows[i] * d, (rows[i] + 1) * d), i * d);
+  return chosen;
+}
+
+/** 0 to n - 1. */
+export function everyRow(n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => i);
 }

@@ -7,10 +7,10 @@ import { checkFeatures, classCounts, classMeans } from './samples.ts';
  * of the other classes' means (ConfMix), with the same shrinkage; the score is the mean posterior of the true class. As in the
  * published code the confidence is a softmax of the posteriors. 0 to 1.
  */
-export function sfda({ features, n, d, classes, k }: LabelledSamples): number {
+export function sfda({ features, n, d, classes, k, moments }: LabelledSamples): number {
   checkFeatures({ features, n, d });
   const counts = classCounts({ classes, n, k });
-  const first = regularisedLda({ features, n, d, classes, k });
+  const first = regularisedLda({ features, n, d, classes, k, moments });
   softmaxRows(first.posteriors, n, k);
   const means = classMeans({ features, n, d, classes, k }, counts);
   const total = new Float64Array(d);
@@ -36,4 +36,5 @@ export const sfdaMetric: SamplesMetric = {
   cost: 'O(n d^2 + d^3 + n k d)',
   source: 'Shao et al., Not All Models Are Equal: Predicting Model Transferability in a Self-challenging Fisher Space, ECCV 2022',
   compute: sfda,
+  takesMoments: true,
 };

@@ -1,13 +1,17 @@
 import { logDeterminant } from '#main/linalg/cholesky.ts';
 
 import { type LabelledSamples, type SamplesMetric } from './metric.ts';
-import { addRows, createFeatureMoments, packedIndex, packedLength } from './moments.ts';
+import { addRows, createFeatureMoments, packedCentredGram, packedIndex, packedLength } from './moments.ts';
 import { centredRows, checkFeatures, classCounts } from './samples.ts';
 
-/** Rate R(Z, eps) = 1/2 ln det(I + Z'Z/(n eps)) of rows, in nats; by ZZ' where that is smaller. */
-export function codingRate(rows: Float64Array, n: number, d: number, epsilon: number): number {
-  const size = Math.min(n, d);
-  const packed = d <= n ? gramOf(rows, n, d) : kernelOf(rows, n, d);
+/**
+ * Rate R(Z, eps) = 1/2 ln det(I + Z'Z/(n eps)) of rows, in nats; by ZZ' where that is smaller.
+ *
+ * @param gram Z'Z, packed, where it is known; overwritten
+ */
+export function codingRate(rows: Float64Array, n: number, d: number, epsilon: number, gram?: Float64Array): number {
+  const size = gram ? d : Math.min(n, d);
+  const packed = gram ?? (d <= n ? gramOf(rows, n, d) : kernelOf(rows, n, d));
   for (let e = 0; e < packed.length; e++) packed[e] /= n * epsilon;
   for (let i = 0; i < size; i++) packed[packedIndex(size, i, i)] += 1;
   return 0.5 * logDeterminant(packed, size);
@@ -37,7 +41,11 @@ function kernelOf(rows: Float64Array, n: number, d: number): Float64Array {
  *
  * @param weighting `equal`: the mean of class rates, as the authors' library computes it; `size`: weighted by n_c/n
  */
-export function transrate({ features, n, d, classes, k }: LabelledSamples, weighting: 'equal' | 'size', epsilon = 1e-4): number {
+export function transrate(
+  { features, n, d, classes, k, moments }: LabelledSamples,
+  weighting: 'equal' | 'size',
+  epsilon = 1e-4,
+): number {
   checkFeatures({ features, n, d });
   const counts = classCounts({ classes, n, k });
   const rows = centredRows({ features, n, d });
@@ -50,13 +58,14 @@ export function transrate({ features, n, d, classes, k }: LabelledSamples, weigh
     }
     within += (weighting === 'equal' ? 1 / k : counts[c] / n) * codingRate(own, counts[c], d, epsilon);
   }
-  return codingRate(rows, n, d, epsilon) - within;
+  return codingRate(rows, n, d, epsilon, moments && d <= n ? packedCentredGram(moments) : undefined) - within;
 }
 
 const shared = {
   direction: 'higher',
   needs: 'samples',
   targets: 'classification',
+  takesMoments: true,
   cost: 'O(n d^2 + k d^3)',
   source: 'Huang et al., Frustratingly Easy Transferability Estimation, ICML 2022',
 } as const;

@@ -6,7 +6,7 @@ import { type LanguageModel } from '#main/decoding/languageModel.ts';
 import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
-import { type LayerScore, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -30,7 +30,7 @@ export const decode = crossing(
 );
 
 /** All scores of one layer from the statistics of its groups. */
-export const scoreLayer = crossing((task: ScoreLayerTask): Promise<LayerScore[]> => scoreLayerNow(task));
+export const scoreLayer = crossing((task: ScoreLayerTask): Promise<LayerScores> => scoreLayerNow(task));
 
 /** Reads an ARPA file; the model lies in shared memory, so that every thread uses the one copy. */
 export const readLanguageModel = crossing((path: string): Promise<LanguageModel> => readLanguageModelNow(path));

@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia';
 import { ref, watch } from 'vue';
 
-import { type ScoringSpec } from '#shared/experiment.ts';
+import { type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type Unit } from '#shared/score.ts';
 
 import { layersText, parseLayers } from '../composables/layers.ts';
@@ -20,6 +20,9 @@ export interface Draft {
   controls: Exclude<Control, ''>[];
   seed: number;
   groups: number;
+  resampling: ScoringSettings['resampling'];
+  resamples: number;
+  rows: number;
   sample: number | null;
   maxSeconds: number;
   centre: boolean;
@@ -38,6 +41,9 @@ function fresh(): Draft {
     controls: ['random-weights', 'shuffled-labels'],
     seed: 0,
     groups: 10,
+    resampling: 'jackknife',
+    resamples: 200,
+    rows: 2000,
     sample: null,
     maxSeconds: 30,
     centre: false,
@@ -83,6 +89,9 @@ export const useDraft = defineStore('draft', () => {
     controls,
     seed,
     groups,
+    resampling,
+    resamples,
+    rows,
     sample,
     maxSeconds,
     centre,
@@ -111,6 +120,9 @@ export const useDraft = defineStore('draft', () => {
         controls,
         seed,
         groups,
+        resampling,
+        resamples,
+        rows,
         maxSeconds,
         centre,
         sample: sample ?? undefined,

@@ -40,8 +40,13 @@ describe('a project file', () => {
     expect(again.datasets()).toEqual([{ ...sampleDataset(), id: 1 }]);
     expect(again.datasetAudio(1)).toEqual(['a.flac', 'b.flac']);
     expect(again.scores(experiment)).toEqual([
-      { ...sampleScore(model), experimentId: experiment, recipeId: 1 },
-      { ...sampleScore(model, { layer: 1, value: 0.5 }), replicates: null, experimentId: experiment, recipeId: 1 },
+      { ...sampleScore(model), experimentId: experiment, recipeId: 1, resampling: 'jackknife', notes: [] },
+      {
+        ...sampleScore(model, { layer: 1, value: 0.5, resampling: 'bootstrap', notes: ['Of 10 of 20 frames.'] }),
+        replicates: null,
+        experimentId: experiment,
+        recipeId: 1,
+      },
     ]);
     expect(again.scores()).toHaveLength(2);
     expect(again.scores(99)).toEqual([]);

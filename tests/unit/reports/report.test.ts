@@ -54,6 +54,8 @@ function score(value: number, change: Partial<StoredScore> = {}): StoredScore {
     classes: 2,
     control: '',
     replicates: null,
+    resampling: 'jackknife',
+    notes: [],
     ...change,
   };
 }

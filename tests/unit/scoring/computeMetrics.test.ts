@@ -29,7 +29,7 @@ describe('the registry', () => {
   });
 
   it('names the known scores when asked for another', () => {
-    expect(() => metric('logem')).toThrow(/There is no score "logem"; there are logme, hscore, .*swd\./);
+    expect(() => metric('logem')).toThrow(/There is no score "logem"; there are logme, hscore, .*swd, tsne\./);
   });
 });
 

@@ -23,10 +23,10 @@ export function linear(
 ): string {
   const normal: Initialisation = { draw: 'normal', deviation: config.initializer_range };
   const weights: Parameter = { name: `${name}.weight`, shape: [to, from], init: weight ?? normal, beside };
+  const held = parameters.quantised?.(weights) ?? parameters.value(weights);
   const offset = parameters.value({ name: `${name}.bias`, shape: [to], init: bias, beside });
-  const quantised = parameters.quantised?.(weights);
-  if (quantised) return quantisedLinear(graph, rows, quantised, offset, scale);
-  const inputs = [rows, parameters.value(weights), offset];
+  if (typeof held !== 'string') return quantisedLinear(graph, rows, held, offset, scale);
+  const inputs = [rows, held, offset];
   return graph.node('Gemm', inputs, { transB: 1, ...(scale === 1 ? {} : { alpha: { float: scale }, beta: { float: scale } }) });
 }
 

@@ -1,0 +1,89 @@
+import * as z from 'zod';
+
+import { publishedStudies } from '#main/jobs/publishedStudies.ts';
+import { readTruth } from '#main/jobs/truthFile.ts';
+import { scoreSections } from '#main/reports/sections.ts';
+import { rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
+import { truthRowSchema } from '#shared/project.ts';
+
+import { type Context } from './context.ts';
+import { procedure } from './procedure.ts';
+
+const keySchema = z.object({ project: z.string() });
+
+const fileSchema = z.object({
+  path: z.string().min(1),
+  columns: z
+    .object({
+      model: z.string().optional(),
+      layer: z.string().optional(),
+      label: z.string().optional(),
+      measure: z.string().optional(),
+      value: z.string().optional(),
+    })
+    .optional(),
+  label: z.string().optional(),
+  measure: z.string().optional(),
+  higherIsBetter: z.boolean().optional(),
+});
+
+/** Scored models and layers, to say which rows of a table have no partner. */
+function strangers(context: Context, key: string, models: readonly string[]): string[] {
+  const known = new Set(
+    context.projects
+      .get(key)
+      .project.models()
+      .map(({ name }) => name),
+  );
+  return [...new Set(models)].filter((model) => !known.has(model));
+}
+
+export const truthProcedures = {
+  /** What a table of fine-tuned or probed results holds, before it is taken into a project. */
+  read: procedure
+    .input(fileSchema)
+    .handler(({ input, context }) => readTruth({ ...input, path: context.files.allow(input.path) })),
+
+  /** Takes a table into the project; what it held from a file of that name is replaced. Names the models that the project does not know. */
+  import: procedure.input(keySchema.extend(fileSchema.shape)).handler(async ({ input, context }) => {
+    const { project: key, ...request } = input;
+    const { project, changes } = context.projects.get(key);
+    const { source, rows, missing } = await readTruth({ ...request, path: context.files.allow(request.path) });
+    project.setTruth(source, rows);
+    changes.tell('truth');
+    return {
+      source,
+      rows: rows.length,
+      missing,
+      unknownModels: strangers(
+        context,
+        key,
+        rows.map(({ model }) => model),
+      ),
+    };
+  }),
+
+  /** Puts down results by hand, under a name; they replace what stood under it, and none removes it. */
+  set: procedure
+    .input(keySchema.extend({ source: z.string().min(1).max(200), rows: z.array(truthRowSchema).max(100_000) }))
+    .handler(({ input, context }) => {
+      const { project, changes } = context.projects.get(input.project);
+      project.setTruth(input.source, input.rows);
+      changes.tell('truth');
+    }),
+
+  list: procedure.input(keySchema).handler(({ input, context }) => context.projects.get(input.project).project.truth()),
+
+  /** How well every score of an experiment (or of all) agrees with what was measured, with the pairs of its scatter, best predictor first. */
+  agreement: procedure.input(keySchema.extend({ experiment: z.number().int().optional() })).handler(({ input, context }) => {
+    const { project } = context.projects.get(input.project);
+    return project.transaction(() => {
+      const truth = project.truth();
+      const sections = scoreSections(project.scores(input.experiment), project.experiments(), project.models());
+      return rankPredictors(sections.flatMap((section) => sectionAgreements(section, truth)));
+    });
+  }),
+
+  /** Published tables, what follows from them, and where they contradict themselves. */
+  studies: procedure.handler(() => publishedStudies()),
+};
