@@ -147,7 +147,7 @@ export const speedRowSchema = z.object({
   cer: z.number().nonnegative(),
   /** Multiply-accumulate operations, mean over utterances. */
   macs: z.number().nonnegative(),
-  /** For the whole data set, median over repetitions; null where it was not measured. */
+  /** For the whole data set, of every utterance the median over repetitions; null where it was not measured. */
   seconds: z.number().nonnegative().nullable(),
   /** Seconds per second of audio. */
   rtf: z.number().nonnegative().nullable(),

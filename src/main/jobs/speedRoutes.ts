@@ -10,8 +10,10 @@ export const allFolds = 'all';
 export type Fold = number | typeof allFolds;
 
 /** What the tensors of a trained head are called among those of all tracks and folds. */
-export function trainedName({ tracks }: PreparedSpeed, track: Track, layer: number, fold: Fold): string {
-  return `tracks.${tracks.indexOf(track)}.folds.${fold}.${exitName(layer)}`;
+export function trainedName({ tracks, training }: PreparedSpeed, track: Track, layer: number, fold: Fold): string {
+  // With training data of their own no fold needs another head.
+  const which = training ? allFolds : fold;
+  return `tracks.${tracks.indexOf(track)}.folds.${which}.${exitName(layer)}`;
 }
 
 /** The shape of a track's head at a layer, where it is not the model's own. */

@@ -1,6 +1,5 @@
 import { groupsByLength } from '#main/speedup/earlyExit.ts';
 import { type Judged } from '#main/speedup/judge.ts';
-import { type MachineSettings } from '#shared/experiment.ts';
 import { type TimingSettings } from '#shared/speed.ts';
 
 import { decodeAhead } from './decodeAhead.ts';
@@ -9,13 +8,6 @@ import { type Pace } from './pace.ts';
 import { sampleUtterances } from './plan.ts';
 import { type PreparedSpeed } from './speedPrepare.ts';
 import { routeOf } from './speedRoutes.ts';
-
-/** Seconds of one way to run the encoder, by repetition. */
-export interface Measured {
-  key: string;
-  /** For the timed audio. */
-  seconds: number[];
-}
 
 /** Settings that run the same stages are timed once: heads of different weights, or thresholds with the same exits. */
 export function timingKey({ point, track, exits }: Judged): string {
@@ -57,8 +49,8 @@ export async function timeAll(
     done: number;
     signal: AbortSignal;
     pace: Pace;
-    machine: MachineSettings;
-    commit: (repetition: number, seconds: Record<string, number>) => void;
+    /** Seconds of every group of utterances, by way of running. */
+    commit: (repetition: number, seconds: Record<string, number[]>) => void;
   },
 ): Promise<void> {
   const { signal, pace } = options;
@@ -77,7 +69,7 @@ export async function timeAll(
     prepared.spec.settings.earlyExit.batch,
   );
   for (let repetition = options.done; repetition < timing.warmUp + timing.repetitions; repetition++) {
-    const sums: Record<string, number> = Object.fromEntries(ways.map(([key]) => [key, 0]));
+    const measured: Record<string, number[]> = Object.fromEntries(ways.map(([key]) => [key, []]));
     for (const [g, group] of groups.entries()) {
       for (let turn = 0; turn < ways.length; turn++) {
         signal.throwIfAborted();
@@ -86,10 +78,27 @@ export async function timeAll(
           group: group.map((i) => ({ samples: audio[i].samples, route: routeOf(prepared, track.body, [track], audio[i].fold) })),
           exit: point.exit,
         });
-        sums[key] += seconds;
+        measured[key].push(seconds);
         pace.add(group.length, 0);
       }
     }
-    options.commit(repetition, sums);
+    options.commit(repetition, measured);
   }
+}
+
+const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+/**
+ * Seconds of one way of running, from its repetitions over the groups, [repetition][group]: the sum over groups of the median over
+ * repetitions, which a burst of other work on the machine does not move, and the plain sum of each repetition beside it.
+ */
+export function summariseTimes(repetitions: readonly (readonly number[])[]): { seconds: number; repetitions: number[] } {
+  const groups = repetitions[0]?.length ?? 0;
+  let seconds = 0;
+  for (let group = 0; group < groups; group++) seconds += median(repetitions.map((measured) => measured[group]));
+  return { seconds, repetitions: repetitions.map((measured) => measured.reduce((sum, value) => sum + value, 0)) };
 }

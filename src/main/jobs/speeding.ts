@@ -17,10 +17,11 @@ import { decodeAhead } from './decodeAhead.ts';
 import { type Engine } from './engine.ts';
 import { type JobReport } from './events.ts';
 import { Pace } from './pace.ts';
+import { headsFile, trainedLayers, trainHeads, trainingSteps } from './speedHeads.ts';
 import { type PreparedSpeed } from './speedPrepare.ts';
 import { type BeamDecoding, recordsOf } from './speedRecords.ts';
 import { bodyMinimum, exitHeadOf, headStage, routeOf } from './speedRoutes.ts';
-import { timeAll, timedUtterances, timingKey, timingSteps } from './speedTiming.ts';
+import { summariseTimes, timeAll, timedUtterances, timingKey, timingSteps } from './speedTiming.ts';
 import { speedVersion, versions } from './versions.ts';
 
 export interface SpeedRunning {
@@ -201,19 +202,13 @@ export function judgeInput(
   };
 }
 
-const median = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-
-/** Seconds of the repetitions that count, by way of running. */
-function committedTimes(project: Project, jobId: number, warmUp: number): Map<string, number[]> {
-  const times = new Map<string, number[]>();
+/** Repetitions that count, by way of running: [repetition][group]. */
+function committedTimes(project: Project, jobId: number, warmUp: number): Map<string, number[][]> {
+  const times = new Map<string, number[][]>();
   for (const [unit, payload] of project.committedUnits(jobId)) {
     const repetition = Number(/^timing\/(\d+)$/.exec(unit)?.[1] ?? NaN);
     if (!(repetition >= warmUp)) continue;
-    for (const [key, seconds] of Object.entries(payload as Record<string, number>))
+    for (const [key, seconds] of Object.entries(payload as Record<string, number[]>))
       times.set(key, [...(times.get(key) ?? []), seconds]);
   }
   return times;
@@ -222,15 +217,21 @@ function committedTimes(project: Project, jobId: number, warmUp: number): Map<st
 /** The points with their seconds, scaled from the timed audio to all of it. */
 function withTimes(
   judged: readonly Judged[],
-  times: ReadonlyMap<string, number[]>,
+  times: ReadonlyMap<string, number[][]>,
   { timedSeconds, allSeconds, provider }: { timedSeconds: number; allSeconds: number; provider: string },
 ): SpeedPoint[] {
+  const scale = allSeconds / timedSeconds;
   return judged.map((one) => {
     const measured = times.get(timingKey(one));
-    if (!measured || measured.length === 0) return one.point;
-    const rates = measured.map((seconds) => seconds / timedSeconds);
-    const rtf = median(rates);
-    return { ...one.point, rtf, seconds: rtf * allSeconds, repetitions: rates.map((value) => value * allSeconds), provider };
+    if (!measured) return one.point;
+    const { seconds, repetitions } = summariseTimes(measured);
+    return {
+      ...one.point,
+      rtf: seconds / timedSeconds,
+      seconds: seconds * scale,
+      repetitions: repetitions.map((value) => value * scale),
+      provider,
+    };
   });
 }
 
@@ -251,6 +252,18 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
         spec.settings.importedHeads,
         tracks.filter(({ heads }) => heads === 'imported'),
       );
+    const trained = tracks.filter((track) => trainedLayers(prepared, track).length > 0);
+    if (trained.length > 0) {
+      const groups = byBody(trained);
+      const steps = trainingSteps(prepared, [...groups.values()]);
+      await trainHeads(prepared, run, groups, new Pace(steps, (progress) => run.report({ type: 'progress', progress })));
+      const heads = await headsFile(project, runId, prepared, { heads: 'trained' }, engine.cacheDir);
+      try {
+        await openHeads(prepared, run, opened, heads.path, trained);
+      } finally {
+        await heads.dispose();
+      }
+    }
     const bodies = byBody(tracks).size;
     const reading = new Pace(utterances.length * bodies, (progress) => run.report({ type: 'progress', progress }));
     await record(prepared, run, reading);
@@ -278,8 +291,7 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
         done,
         signal,
         pace: timing,
-        machine: run.machine,
-        commit: (repetition, sums) => project.commitUnit(jobId, `timing/${repetition}`, sums),
+        commit: (repetition, measured) => project.commitUnit(jobId, `timing/${repetition}`, measured),
       });
       const times = committedTimes(project, jobId, spec.timing.warmUp);
       const points = withTimes(judged, times, { timedSeconds, allSeconds, provider: opened.provider });

@@ -149,6 +149,13 @@ export const migrations: readonly Migration[] = [
         record TEXT NOT NULL,
         PRIMARY KEY (run_id, track, utterance)
       );
+      CREATE TABLE speed_heads (
+        run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        shape TEXT NOT NULL,
+        "values" BLOB NOT NULL,
+        PRIMARY KEY (run_id, name)
+      );
       CREATE TABLE speed_points (
         run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
         position INTEGER NOT NULL,

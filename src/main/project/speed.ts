@@ -17,6 +17,7 @@ import { checkedEntry, fromJson, hashJson, toJson } from './json.ts';
 const idRow = z.object({ id: z.number() });
 const runRow = speedRunSchema.extend({ spec: z.string() });
 const recordRow = z.object({ track: z.string(), utterance: z.number(), record: z.string() });
+const headRow = z.object({ name: z.string(), shape: z.string(), values: z.instanceof(Uint8Array) });
 const pointRow = z.object({ details: z.string(), recipeId: z.number() });
 
 /** Sweeps of speed-ups: what every track made of every utterance, and the settings judged by it. */
@@ -39,6 +40,11 @@ export function speedQueries({ db, read, write }: Connection) {
   const selectRecords = db.prepare(`
     SELECT track, utterance, record FROM speed_records
     WHERE run_id = @runId AND (@track IS NULL OR track = @track) ORDER BY track, utterance`);
+  const insertHead = db.prepare(
+    'INSERT OR REPLACE INTO speed_heads (run_id, name, shape, "values") VALUES (@runId, @name, @shape, @values)',
+  );
+  const selectHeadNames = db.prepare('SELECT name FROM speed_heads WHERE run_id = ? ORDER BY rowid').pluck();
+  const selectHeads = db.prepare('SELECT name, shape, "values" FROM speed_heads WHERE run_id = ? ORDER BY rowid');
   const insertRecipe = db.prepare(
     'INSERT INTO recipes (hash, json) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET hash = hash RETURNING id',
   );
@@ -113,6 +119,33 @@ export function speedQueries({ db, read, write }: Connection) {
         }
         return tracks;
       });
+    },
+
+    /** Keeps tensors of trained heads, all or none. */
+    saveSpeedHeads(runId: number, tensors: readonly { name: string; shape: readonly number[]; values: Float32Array }[]): void {
+      write(() => {
+        for (const { name, shape, values } of tensors)
+          insertHead.run({
+            runId,
+            name,
+            shape: toJson(shape),
+            values: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+          });
+      });
+    },
+
+    speedHeadNames(runId: number): string[] {
+      return read(() => z.array(z.string()).parse(selectHeadNames.all(runId)));
+    },
+
+    /** Tensors of trained heads: float32 as bytes. */
+    speedHeads(runId: number): { name: string; shape: number[]; values: Uint8Array }[] {
+      return read(() =>
+        selectHeads.all(runId).map((row) => {
+          const { name, shape, values } = headRow.parse(row);
+          return { name, shape: z.array(z.number().int()).parse(fromJson(shape)), values };
+        }),
+      );
     },
 
     /** Replaces the settings of a run, made by one recipe. */

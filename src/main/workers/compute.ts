@@ -7,6 +7,7 @@ import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type HeadTask, trainHead as trainHeadNow, type TrainedHead } from '#main/speedup/exitHead.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -50,9 +51,13 @@ export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: 
   return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
 });
 
+/** A head of characters on frozen features; they lie in shared memory. */
+export const trainHead = crossing((task: HeadTask): TrainedHead => trainHeadNow(task));
+
 export type ComputeTasks = {
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;
   searchBeam: typeof searchBeam;
+  trainHead: typeof trainHead;
 };
