@@ -19,6 +19,7 @@ import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
 import { similarityCommand } from './commands/similarity.ts';
 import { studiesCommand } from './commands/studies.ts';
+import { speedCommand } from './commands/speed.ts';
 import { superbCommand } from './commands/superb.ts';
 import { transcribeCommand } from './commands/transcribe.ts';
 import { truthCommand } from './commands/truth.ts';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     similarityCommand(),
     mergeCommand(),
     compareCommand(),
+    speedCommand(),
     superbCommand(),
     macsCommand(),
     transcribeCommand(),

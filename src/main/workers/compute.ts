@@ -14,6 +14,7 @@ import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/
 import { ForetuneError } from '#shared/errors.ts';
 import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
 import { type ForcedAlignment, forcedAlignment } from '#main/tasks/forcedAlignment.ts';
+import { type HeadTask, trainHead as trainHeadNow, type TrainedHead } from '#main/speedup/exitHead.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -92,6 +93,8 @@ export interface AlignTask {
 export const align = crossing(({ logits, rows, columns, tokens, blank }: AlignTask): ForcedAlignment =>
   forcedAlignment(logSoftmax(logits, rows, columns), rows, columns, tokens, blank),
 );
+/** A head of characters on frozen features; they lie in shared memory. */
+export const trainHead = crossing((task: HeadTask): TrainedHead => trainHeadNow(task));
 
 export type ComputeTasks = {
   align: typeof align;
@@ -101,4 +104,5 @@ export type ComputeTasks = {
   searchBeam: typeof searchBeam;
   predictors: typeof predictors;
   twoSets: typeof twoSets;
+  trainHead: typeof trainHead;
 };
