@@ -34,8 +34,7 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.keyboard.press('Escape');
       await goTo(page, '/data');
       await page.waitForSelector(mark('clip'));
-      await page.getByText('files read').waitFor();
-      await page.waitForTimeout(2000);
+      await page.getByRole('button', { name: 'Read all 240' }).waitFor();
     },
   ],
   ['data-clip', (page) => page.locator(mark('clip')).scrollIntoViewIfNeeded()],
