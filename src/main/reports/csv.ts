@@ -87,7 +87,7 @@ export function rankingCsv({ scores, experiments, models }: Scored): string {
     'rank_low',
     'rank_high',
   ];
-  return stringify(rows, { ...options, columns: [...columns, 'probability_best', 'probability_beats_next'] });
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'probability_best', 'probability_beats_next'] });
 }
 
 /** How each score agrees with what was measured. */
@@ -124,5 +124,5 @@ export function agreementCsv({ scores, experiments, models, truth = [] }: Scored
     'spearman_low',
     'spearman_high',
   ];
-  return stringify(rows, { ...options, columns: [...columns, 'kendall', 'kendall_p', 'weighted_tau', 'remark'] });
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'kendall', 'kendall_p', 'weighted_tau', 'remark'] });
 }
