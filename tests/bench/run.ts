@@ -1,3 +1,4 @@
+import { benchInterface } from './interface.ts';
 import { benchLogme } from './logme.ts';
 import { benchMerge } from './merge.ts';
 import { benchScoring } from './scoring.ts';
@@ -5,3 +6,4 @@ import { benchScoring } from './scoring.ts';
 benchLogme();
 await benchMerge();
 await benchScoring();
+await benchInterface();

@@ -89,7 +89,9 @@ export const dataProcedures = {
       classes,
       counts,
       unlabelled,
-      numbers: kind === 'regression' ? values.filter((value) => value !== null).slice(0, 20_000) : [],
+      numbers: values
+        .flatMap((value) => (typeof value === 'number' ? [value] : value instanceof Float64Array ? [...value] : []))
+        .slice(0, kind === 'regression' ? 20_000 : 0),
     };
   }),
 

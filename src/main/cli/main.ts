@@ -12,10 +12,15 @@ import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
+import { rankCommand } from './commands/rank.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
+import { similarityCommand } from './commands/similarity.ts';
+import { studiesCommand } from './commands/studies.ts';
 import { superbCommand } from './commands/superb.ts';
+import { transcribeCommand } from './commands/transcribe.ts';
+import { truthCommand } from './commands/truth.ts';
 
 /** Exit codes of every command: done, failed (one sentence on stderr), called wrongly. */
 const exitCodes = { done: 0, failed: 1, usage: 2 };
@@ -35,10 +40,15 @@ export function createProgram(): Command {
     extractCommand(),
     metricsCommand(),
     correlateCommand(),
+    rankCommand(),
+    truthCommand(),
+    studiesCommand(),
+    similarityCommand(),
     mergeCommand(),
     compareCommand(),
     superbCommand(),
     macsCommand(),
+    transcribeCommand(),
     reportCommand(),
     checkCommand(),
   ]) {

@@ -38,4 +38,7 @@ export type Estimate = Awaited<ReturnType<Api['jobs']['estimate']>>;
 export type OnnxOffer = Awaited<ReturnType<Api['models']['exported']>>;
 export type Mapping = NonNullable<Parameters<Api['models']['add']>[0]['mapping']>;
 export type DataColumns = Awaited<ReturnType<Api['data']['columns']>>;
+export type Predictors = Awaited<ReturnType<Api['truth']['agreement']>>[number];
+export type TruthEntry = Awaited<ReturnType<Api['truth']['list']>>[number];
+export type Study = Awaited<ReturnType<Api['truth']['studies']>>[number];
 export type Clip = Awaited<ReturnType<Api['data']['clip']>>;

@@ -16,7 +16,7 @@ export interface Draft {
   units: Unit[];
   metrics: string[];
   layers: string;
-  kind: 'auto' | 'classification' | 'regression';
+  kind: ScoringSpec['settings']['kind'];
   controls: Exclude<Control, ''>[];
   seed: number;
   groups: number;

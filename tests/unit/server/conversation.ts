@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
@@ -143,6 +143,21 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   );
   await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
+  const sentences = join(folder, 'sentences.csv');
+  writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('speed.transcribe', async () =>
+    (
+      await collectStream(
+        api.speed.transcribe({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          beam: { width: 20, beta: 0 },
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('weights.superb', () => api.weights.superb({}));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;

@@ -123,6 +123,23 @@ const calls: Record<string, Call> = {
   ),
   'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
   'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
+      `speed.transcribe ${field}`,
+      (at: At) =>
+        drain(
+          api.speed.transcribe({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            lm: field === 'lm' ? at('lm.arpa') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
