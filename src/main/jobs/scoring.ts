@@ -208,11 +208,11 @@ const secondsPerCommit = 300;
 
 type Weights = 'own' | 'random';
 
-/** Random weights depend on the architecture alone, so that the merges of one base need them once. */
-function isFirstOf({ merge }: EncoderModel, drawn: Set<string>): boolean {
-  if (!merge) return true;
-  const isFirst = !drawn.has(merge.base.fingerprint);
-  drawn.add(merge.base.fingerprint);
+/** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
+function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+  const base = merge?.base.fingerprint ?? fingerprint;
+  const isFirst = !drawn.has(base);
+  drawn.add(base);
   return isFirst;
 }
 
@@ -224,7 +224,8 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   mkdirSync(folder, { recursive: true });
   const drawn = new Set<string>();
   const passes = prepared.models.flatMap((model) => {
-    const weights: Weights[] = settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
+    const weights: Weights[] =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
     return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
   });
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);

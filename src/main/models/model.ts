@@ -27,7 +27,12 @@ export interface HuggingFaceSource {
 /** Weights that are merged when the graph is built: nothing of them is kept. */
 export interface MergedSource {
   kind: 'merged';
-  build(options: { cacheDir: string; weights: 'own' | { randomSeed: number }; layers?: number[]; head?: boolean }): Promise<BuiltEncoder>;
+  build(options: {
+    cacheDir: string;
+    weights: 'own' | { randomSeed: number };
+    layers?: number[];
+    head?: boolean;
+  }): Promise<BuiltEncoder>;
 }
 
 /** What a head gives: logits of characters for every frame, or of classes for the utterance. */

@@ -21,14 +21,16 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type ScoredModel } from '#shared/experiment.ts';
 import { type Member, type MemberCard } from '#shared/merge.ts';
 
+import { isFinetunedItself } from './judgeSpec.ts';
 import { checkSettings } from './mergeModels.ts';
 import { mergeTensors } from './mergeTensors.ts';
 import { openWeights, type WeightSource } from './open.ts';
 import { describeAlpha, usedSettings } from './recipe.ts';
 
 /** What members are called where scores name models. */
-export function memberTitle({ finetuned, method, alpha, settings }: MemberCard): string {
+export function memberTitle({ finetuned, method, alpha, settings }: Omit<MemberCard, 'base'>): string {
   const { uses } = mergeMethod(method);
+  if (isFinetunedItself({ finetuned, method, alpha })) return finetuned[0].name;
   const models = finetuned.map(({ name }) => name).join(' + ');
   const how = method === linear.id ? '' : `${method}${uses.includes('density') ? ` ${settings.density}` : ''} of `;
   return `${how}${models}${uses.includes('alpha') ? ` at alpha ${describeAlpha(alpha)}` : ''}`;
@@ -62,7 +64,10 @@ async function interpolated(
   const placeOf = await placeTensors(
     folder,
     new Map(
-      ends.flatMap(([name, { base, tuned }]) => [[`0 ${name}`, base] as const, ...tuned.map((record) => [`1 ${name}`, record] as const)]),
+      ends.flatMap(([name, { base, tuned }]) => [
+        [`0 ${name}`, base] as const,
+        ...tuned.map((record) => [`1 ${name}`, record] as const),
+      ]),
     ),
     notes,
   );
@@ -76,7 +81,10 @@ async function interpolated(
       const step = tensor.action === 'copy' ? 0 : alphaOf(alpha, tensor);
       const end = (which: 0 | 1) => {
         const { dataType: type, ...data } = placeOf(`${which} ${name}`);
-        return { type, value: graph.initializer({ name: which === 0 ? name : `${name}/finetuned`, dataType: type, dims: shape, data }) };
+        return {
+          type,
+          value: graph.initializer({ name: which === 0 ? name : `${name}/finetuned`, dataType: type, dims: shape, data }),
+        };
       };
       const cast = (value: string, from: number, to: number) => (from === to ? value : graph.node('Cast', [value], { to }));
       const target = floatTypes[tensor.dtype]!;
@@ -145,7 +153,13 @@ async function mergedAside(graph: GraphBuilder, mixture: Mixture, folder: string
   );
 }
 
-async function buildMember(base: EncoderModel, name: string, fingerprint: string, mixture: Mixture, options: BuildOptions): Promise<BuiltEncoder> {
+async function buildMember(
+  base: EncoderModel,
+  name: string,
+  fingerprint: string,
+  mixture: Mixture,
+  options: BuildOptions,
+): Promise<BuiltEncoder> {
   // What is drawn at random depends on the architecture alone.
   if (options.weights !== 'own') return buildHuggingFaceEncoder(base, options);
   if (base.source.kind !== 'huggingface') throw new ForetuneError('internal', `${base.name} is no Hugging Face model.`);
@@ -163,10 +177,15 @@ async function buildMember(base: EncoderModel, name: string, fingerprint: string
     const { method, plan } = mixture;
     const inGraph = method === linear && plan.tensors.every(({ tuned }) => tuned.length <= 1);
     const tensors = planned(plan);
-    const wanted = new Set(neededParameters(config, layers, (parameter) => tensors.has(parameter)).map((parameter) => parameter.name));
+    const wanted = new Set(
+      neededParameters(config, layers, (parameter) => tensors.has(parameter)).map((parameter) => parameter.name),
+    );
     const lacking = [...wanted].find((parameter) => !tensors.has(parameter));
-    if (lacking !== undefined) throw new ForetuneError('mismatch', `${base.path} lacks the tensor "${lacking}" that its config.json asks for.`);
-    const parameters = inGraph ? await interpolated(graph, mixture, wanted, folder, notes) : await mergedAside(graph, mixture, folder);
+    if (lacking !== undefined)
+      throw new ForetuneError('mismatch', `${base.path} lacks the tensor "${lacking}" that its config.json asks for.`);
+    const parameters = inGraph
+      ? await interpolated(graph, mixture, wanted, folder, notes)
+      : await mergedAside(graph, mixture, folder);
     const { outputs } = emitEncoder(graph, parameters, config, layers);
     const file = join(folder, 'graph.onnx');
     await writeFile(file, graph.toModel(name), { flag: 'wx' }).catch((error: unknown) => {
