@@ -1,9 +1,16 @@
 import * as z from 'zod';
 
+import { measureDrift } from '#main/jobs/drift.ts';
 import { layerRules } from '#main/merging/judgement.ts';
 import { judgeExperiment } from '#main/reports/judgement.ts';
 import { judgeSpec } from '#main/weights/judgeSpec.ts';
-import { dataChoiceSchema, machineSettingsSchema, scoringSettingsSchema, scoringSpecSchema } from '#shared/experiment.ts';
+import {
+  dataChoiceSchema,
+  machineSettingsSchema,
+  scoredModelSchema,
+  scoringSettingsSchema,
+  scoringSpecSchema,
+} from '#shared/experiment.ts';
 import { alphaScheduleSchema, memberSchema, mergeSettingsSchema } from '#shared/merge.ts';
 import { unitSchema } from '#shared/score.ts';
 
@@ -24,6 +31,18 @@ const judgeSchema = z.object({
 });
 export type JudgeInput = z.input<typeof judgeSchema>;
 
+const driftInputSchema = z.object({
+  /** The pre-trained model first. */
+  models: z.array(scoredModelSchema).min(2).max(6),
+  data: dataChoiceSchema,
+  layers: scoringSettingsSchema.shape.layers,
+  sample: scoringSettingsSchema.shape.sample,
+  seed: scoringSettingsSchema.shape.seed,
+  maxSeconds: scoringSettingsSchema.shape.maxSeconds,
+  machine: machineSettingsSchema,
+});
+export type DriftInput = z.input<typeof driftInputSchema>;
+
 export const judgeProcedures = {
   /**
    * Scores the members of a sweep, none of which is written, with the pre-trained and every fine-tuned model as its ends: as a scoring job,
@@ -33,6 +52,13 @@ export const judgeProcedures = {
     const spec = scoringSpecSchema.parse(judgeSpec({ ...input, scoring }));
     allowFiles(context, spec);
     return startScoring(context, project, spec, machine, name ?? `Merges of ${scoring.labels.join(', ')}`);
+  }),
+
+  /** How far features moved: CKA of each layer between any two of some models (merges need not be written), on the user's audio. */
+  drift: procedure.input(driftInputSchema).handler(async function* ({ input, context, signal }) {
+    const { data, models } = input;
+    allowFiles(context, { models, data });
+    yield* measureDrift(context.engine, input, signal);
   }),
 
   /** How the members of a judged sweep stand, with a recommendation; those scored so far. Null before the first. */
