@@ -59,8 +59,8 @@ export const trainingSettingsSchema = z.object({
   text: z.string().optional(),
   /** Parts of the test data that are left out in turn. */
   folds: z.number().int().min(2).max(20).default(4),
-  epochs: z.number().int().min(1).max(1000).default(40),
-  learningRate: z.number().positive().max(1).default(0.005),
+  epochs: z.number().int().min(1).max(1000).default(12),
+  learningRate: z.number().positive().max(1).default(0.01),
 });
 
 export const languageModelSchema = z.object({
@@ -77,9 +77,9 @@ export const speedSettingsSchema = z.object({
   earlyExit: exitSettingsSchema.prefault({}),
   downsampling: z
     .object({
-      kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'convolution', 'average', 'features']),
+      kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'average', 'features']),
       factors: z.array(downsamplingSchema.shape.factor).min(1).default([2, 3, 4]),
-      /** safetensors or npy file with the taps of a learned convolution. */
+      /** safetensors or npy file with the taps of a learned convolution, which is then tried too. */
       kernel: z.string().optional(),
     })
     .prefault({}),

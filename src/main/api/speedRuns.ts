@@ -1,6 +1,8 @@
 import * as z from 'zod';
 
 import { compareTranscripts } from '#main/decoding/evaluate.ts';
+import { exportFormats, exportSetting } from '#main/jobs/speedExport.ts';
+import { prepareSpeed } from '#main/jobs/speedPrepare.ts';
 import { publishedSpeed } from '#main/speedup/published.ts';
 import { paretoFront } from '#main/speedup/pareto.ts';
 import { costOf, recommend } from '#main/speedup/recommend.ts';
@@ -129,6 +131,22 @@ export const speedRunProcedures = {
       speedSpecSchema.parse(run.spec).settings.earlyExit.batch,
     );
   }),
+
+  /** Takes a setting away: as ONNX graphs with a manifest, or, for layer removal, as a Hugging Face folder. */
+  take: procedure
+    .input(pointSchema.extend({ out: z.string().min(1), format: z.enum(exportFormats).default('onnx') }))
+    .handler(async ({ input, context, signal }) => {
+      const point = pointOf(context, input);
+      const { project } = context.projects.get(input.project);
+      const run = project.speedRuns().find(({ id }) => id === input.run)!;
+      const prepared = await prepareSpeed(allowed(context, speedSpecSchema.parse(run.spec)));
+      return exportSetting(project, run.id, prepared, point, {
+        out: context.files.allow(input.out),
+        format: input.format,
+        cacheDir: context.engine.cacheDir,
+        signal,
+      });
+    }),
 
   /** A transcript beside its reference, word by word. */
   alignment: procedure

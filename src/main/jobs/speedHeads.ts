@@ -131,26 +131,25 @@ export async function trainHeads(
   const initial = await ownWeights(prepared);
   const { epochs, learningRate } = spec.settings.training;
   const lessonCount = lessonsOf(prepared).length;
-  const known = new Set(project.speedHeadNames(runId));
   for (const [body, tracks] of groups) {
     const wanted = tracks.flatMap((track) =>
       trainedLayers(prepared, track).map((layer) => ({ track, layer })),
     );
+    const known = new Set(project.speedHeadNames(runId));
     const missing = wanted.filter(({ track, layer }) =>
       foldsOf(prepared).some((fold) => !known.has(`${trainedName(prepared, track, layer, fold)}.weight`)),
     );
-    if (missing.length === 0) {
-      pace.skip(wanted.length === 0 ? 0 : lessonCount * (1 + wanted.length * foldsOf(prepared).length));
-      continue;
-    }
+    const folds = foldsOf(prepared).length;
+    pace.skip(lessonCount * folds * (wanted.length - missing.length) + (missing.length === 0 ? lessonCount : 0));
+    if (missing.length === 0) continue;
     pace.doing(`training heads${body.description === '' ? '' : ` for ${body.description}`}`);
-    const collected = await collect(prepared, run, body, [...new Set(wanted.map(({ layer }) => layer))], pace);
+    const collected = await collect(prepared, run, body, [...new Set(missing.map(({ layer }) => layer))], pace);
     if (collected.lessons.length === 0)
       throw new ForetuneError(
         'invalid-data',
         `None of the ${lessonCount} utterances to train on gives a frame with ${body.description || model.name}; heads cannot be trained.`,
       );
-    for (const { track, layer } of wanted) {
+    for (const { track, layer } of missing) {
       signal.throwIfAborted();
       const train = async (fold: Fold): Promise<[Fold, TrainedHead]> => {
         const task: HeadTask = {
@@ -163,7 +162,7 @@ export async function trainHeads(
           initial,
           epochs,
           learningRate,
-          seed: `${spec.settings.seed}/${track.key}/${layer}/${fold}`,
+          seed: `${spec.settings.seed}/${trainedName(prepared, track, layer, fold)}`,
         };
         const head = await engine.compute('trainHead', task);
         pace.add(lessonCount, 0);

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import { type StageRoute } from '#main/inference/stages.ts';
 import { type ExitHead } from '#main/models/stages.ts';
 import { shortestInput } from '#main/speedup/downsampling.ts';
@@ -9,11 +11,16 @@ import { exitName, type PreparedSpeed } from './speedPrepare.ts';
 export const allFolds = 'all';
 export type Fold = number | typeof allFolds;
 
-/** What the tensors of a trained head are called among those of all tracks and folds. */
-export function trainedName({ tracks, training }: PreparedSpeed, track: Track, layer: number, fold: Fold): string {
+/**
+ * What the tensors of a trained head are called in the project. Heads that see the same hidden states are the same head: the one of
+ * an exit at layer 4, and that of an encoder whose first 4 blocks were kept.
+ */
+export function trainedName({ training }: Pick<PreparedSpeed, 'training'>, track: Track, layer: number, fold: Fold): string {
+  const { settings, blocks } = track.body;
+  const seen = { ...settings, drop: [], blocks: blocks.slice(0, blocks.indexOf(layer) + 1), upsampling: track.upsampling };
+  const what = createHash('sha256').update(JSON.stringify(seen)).digest('hex').slice(0, 12);
   // With training data of their own no fold needs another head.
-  const which = training ? allFolds : fold;
-  return `tracks.${tracks.indexOf(track)}.folds.${which}.${exitName(layer)}`;
+  return `${what}.folds.${training ? allFolds : fold}.${exitName(layer)}`;
 }
 
 /** The shape of a track's head at a layer, where it is not the model's own. */

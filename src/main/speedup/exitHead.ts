@@ -1,3 +1,4 @@
+import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { createRandom, shuffle } from '#main/linalg/random.ts';
 
 import { ctcLoss, rowsNeeded } from './ctcLoss.ts';
@@ -63,7 +64,13 @@ export function trainHead(task: HeadTask): TrainedHead {
   const { mean, deviation } = moments(task);
   const usable = task.utterances.filter(({ frames, labels }) => frames * upsampling >= Math.max(1, rowsNeeded(labels)));
 
-  // Standardised: z = sum_d (x_d - mean_d) / deviation_d v_d + c. Weights [width, outputs], so that loops run along outputs.
+  const standardised = new Float32Array(features.length);
+  for (let i = 0; i < features.length; i++) {
+    const d = i % width;
+    standardised[i] = (features[i] - mean[d]) / deviation[d];
+  }
+
+  // z = sum_d (x_d - mean_d) / deviation_d v_d + c. Weights [width, outputs], so that loops run along outputs.
   const weight = new Float64Array(width * outputs);
   const bias = new Float64Array(outputs);
   for (let output = 0; output < outputs && initial; output++) {
@@ -92,11 +99,7 @@ export function trainHead(task: HeadTask): TrainedHead {
       const batch = order.slice(from, from + batchSize);
       gradient.fill(0);
       for (const { start, frames, labels } of batch) {
-        const x = new Float64Array(frames * width);
-        for (let i = 0; i < x.length; i++) {
-          const d = i % width;
-          x[i] = (features[start * width + i] - mean[d]) / deviation[d];
-        }
+        const x = standardised.subarray(start * width, (start + frames) * width);
         const logits = new Float64Array(frames * outputs);
         for (let frame = 0; frame < frames; frame++) {
           const row = logits.subarray(frame * outputs, (frame + 1) * outputs);
@@ -109,7 +112,14 @@ export function trainHead(task: HeadTask): TrainedHead {
         }
         const slope = new Float64Array(frames * outputs);
         // Rows of one frame lie side by side, which is the order of time.
-        total += ctcLoss(logits, frames * upsampling, vocabulary, labels, blank, slope);
+        total += ctcLoss(
+          logSoftmax(logits, frames * upsampling, vocabulary),
+          frames * upsampling,
+          vocabulary,
+          labels,
+          blank,
+          slope,
+        );
         for (let frame = 0; frame < frames; frame++) {
           const row = slope.subarray(frame * outputs, (frame + 1) * outputs);
           for (let d = 0; d < width; d++) {

@@ -135,7 +135,7 @@ export function planTracks(settings: SpeedSettings, blocks: number, kernel?: Flo
   add(unchanged, ['final'], false);
   if (strategies.includes('early-exit')) add(unchanged, heads, true);
   if (strategies.includes('downsampling'))
-    for (const kind of settings.downsampling.kinds)
+    for (const kind of new Set([...settings.downsampling.kinds, ...(kernel ? (['convolution'] as const) : [])]))
       for (const factor of settings.downsampling.factors)
         add({ ...unchanged, downsampling: { kind, factor } }, heads, false);
   if (strategies.includes('layer-removal')) {

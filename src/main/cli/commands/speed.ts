@@ -122,6 +122,11 @@ function kinds(value: string) {
   });
 }
 
+function takeFormat(value: string): 'onnx' | 'huggingface' {
+  if (value !== 'onnx' && value !== 'huggingface') throw new InvalidArgumentError('Give onnx or huggingface.');
+  return value;
+}
+
 /** "5,6" once per set of blocks. */
 function blockSet(value: string, previous: number[][] = []): number[][] {
   const set = layers(value);
@@ -183,6 +188,8 @@ export function speedCommand() {
     .option('--project <file>', 'keep the results in this project file; an interrupted run goes on from there')
     .option('--max-wer-increase <points>', 'recommend the fastest setting with at most so many points more WER (in percent)', wish)
     .option('--min-saved <percent>', 'recommend the most accurate setting that saves at least so much time', wish)
+    .option('--take <dir>', 'write the recommended setting (or, without a wish, the full model) as ONNX graphs into this new folder')
+    .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
     .option('--out <file>', 'write the rows as CSV')
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', help)
@@ -244,6 +251,14 @@ export function speedCommand() {
           ...ask(options.maxWerIncrease, (most) => ({ kind: 'error', most })),
           ...ask(options.minSaved, (least) => ({ kind: 'saving', least })),
         ]);
+        if (options.take) {
+          const chosen = recommendations.length === 0 ? points[0].key : recommendations[0].point;
+          if (chosen === null) throw new ForetuneError('not-found', recommendations[0].sentence);
+          const { folder } = await api.speed.take({
+            ...{ project, run, point: chosen, out: options.take, format: options.takeFormat },
+          });
+          log(`wrote ${folder}`);
+        }
         if (options.json) printJson(recommendations.length > 0 ? { rows, recommendations } : { rows });
         else {
           print(speedTable(rows));
