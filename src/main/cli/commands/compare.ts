@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 
 import { moduleNames } from '#main/merging/names.ts';
-import { type ModelComparison } from '#main/weights/compareModels.ts';
+import type { ModelComparison } from '#main/weights/compareModels.ts';
 
 import { collect, seconds } from '../options.ts';
 import { type Cell, formatTable, log, print, printJson } from '../output.ts';
