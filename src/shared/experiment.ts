@@ -17,6 +17,9 @@ export const mappingSchema = z.object({
 export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
 export type ModelChoice = z.infer<typeof modelChoiceSchema>;
 
+/** Ends the name of a label that comes from a tier of the same name as a column of the manifest: "word (alignment)". */
+export const alignmentMark = ' (alignment)';
+
 /** Where the labels of stretches of audio come from. */
 export const alignmentChoiceSchema = z
   .object({
@@ -46,6 +49,7 @@ export const dataChoiceSchema = z.object({
   alignments: alignmentChoiceSchema.optional(),
 });
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
+
 
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({

@@ -10,6 +10,7 @@ import { type GramKernel, openGramKernel } from './gram.ts';
 import { type Provider, type SessionSettings } from './providers.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
 import { readStatistics, writeStatistics } from './statisticsFile.ts';
+import { stageHandlers } from './stages.ts';
 
 /** How a waveform is given to an encoder. */
 export interface WaveformRule {
@@ -97,6 +98,7 @@ export function inferenceHandlers() {
   let rule: WaveformRule | undefined;
   let kernel: GramKernel | undefined;
   let statistics: StreamingStatistics | undefined;
+  const stages = stageHandlers();
 
   const need = <T>(thing: T | undefined, what: string): T => {
     if (thing === undefined) throw new ForetuneError('internal', `The inference thread was asked for ${what} before it had one.`);
@@ -215,7 +217,12 @@ export function inferenceHandlers() {
       await writeStatistics(path, pass.plan, await pass.flush());
     },
 
-    close: (_: undefined) => closeEncoder(),
+    ...stages,
+
+    async close(_: undefined): Promise<void> {
+      await closeEncoder();
+      await stages.closeStages(undefined);
+    },
   };
 }
 

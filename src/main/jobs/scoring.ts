@@ -109,14 +109,8 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   };
 }
 
-/** Refuses what a label cannot be scored by. */
-function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
-  for (const id of metrics) {
-    const { name: score, targets } = metric(id);
-    if (kind === 'classification' || targets !== 'classification') continue;
-    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
-    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
-  }
+/** Refuses labels of frames where means over utterances are asked for, and where frames have no known times. */
+function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, models: EncoderModel[]): void {
   if (!values.some(isAligned)) return;
   if (units.includes('utterance')) {
     throw new ForetuneError(

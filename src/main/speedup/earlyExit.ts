@@ -41,12 +41,7 @@ const leastNorm = 1e-8;
  * Cosine similarity of two successive layers, summed over frames (Zaiem et al. 2023, section 2.3).
  * @param current, previous frames x width, row-major
  */
-export function similaritySum(
-  current: ArrayLike<number>,
-  previous: ArrayLike<number>,
-  frames: number,
-  width: number,
-): FrameSum {
+export function similaritySum(current: ArrayLike<number>, previous: ArrayLike<number>, frames: number, width: number): FrameSum {
   let sum = 0;
   for (let frame = 0; frame < frames; frame++) {
     let [product, a, b] = [0, 0, 0];
@@ -121,8 +116,8 @@ const significant = (value: number, digits: number): number => Number(value.toPr
 const gridSize = 8;
 
 /**
- * Thresholds that spread the exits of this model over its layers: evenly placed quantiles of each group's most willing value, so that
- * the first lets nearly all leave at once and the last nearly none. Published grids fit one model; statistics of others differ.
+ * Thresholds that spread the exits of this model over its layers: evenly placed quantiles of what its exits gave, from the most willing
+ * to leave on. Published grids fit one model; statistics of others differ.
  * @param values the statistic of every group at every exit but the last, [group][exit]
  */
 export function thresholdGrid(rule: ExitRule, values: readonly (readonly number[])[]): number[] {

@@ -68,6 +68,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
   );
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
+  );
   await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
   await ask('metrics.list', () => api.metrics.list());
 
@@ -145,6 +153,19 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.transcribe', async () =>
     (
       await collectStream(
