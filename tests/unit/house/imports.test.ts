@@ -83,7 +83,7 @@ describe('the direction of imports', () => {
 
   it('loads the engine when a command runs, not to print its help', () => {
     // An import in braces with nothing but types in it still loads the file; "import type" does not.
-    const engine = /^main\/(api|jobs|project|models|weights|reports|inference|tasks)\/|^main\/server\/serve\.ts/;
+    const engine = /^main\/(api|jobs|project|models|weights|inference|tasks)\/|^main\/server\/serve\.ts/;
     const wrong = imports.filter(
       ({ file, target, typeOnly, late }) => file.startsWith('main/cli/') && engine.test(target) && !typeOnly && !late,
     );
