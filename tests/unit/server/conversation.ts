@@ -82,6 +82,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const opened = await ask('projects.open', () => api.projects.open({ path, mode: 'create', name: 'Study', remember: true }));
   const key = { project: opened.project };
   const topics = collectStream(api.projects.watch(key));
+  // Awaited below; should something fail before, that is what is to be told.
+  topics.catch(() => undefined);
   await ask('app.recent', () => api.app.recent());
   await ask('app.forget', () => api.app.forget({ path }));
   const added = await ask('models.add', () => api.models.add({ ...key, path: model }));
