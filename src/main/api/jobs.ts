@@ -3,15 +3,23 @@ import * as z from 'zod';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
 
+import { speedJobSchema } from '#main/jobs/queue.ts';
+
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
 import { procedure } from './procedure.ts';
+import { startSpeed } from './speedRuns.ts';
 
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
-function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
-  const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
+export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
+  const paths = [
+    ...models.flatMap(({ path, merge }) => [path, ...(merge?.finetuned ?? [])]),
+    data.path,
+    data.root,
+    data.alignments?.path,
+  ];
   for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
@@ -76,6 +84,10 @@ export const jobProcedures = {
     if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
+    if (row.kind === 'speed') {
+      const { job } = await startSpeed(context, input.project, speedJobSchema.parse(row.spec).spec, input.machine);
+      return { job, experiment: null };
+    }
     return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
   }),
 
