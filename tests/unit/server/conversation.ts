@@ -76,7 +76,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('data.alignments', async () =>
     (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
   );
-  await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
+  await ask('data.clip', () => api.data.clip({ ...data, index: 1, alignments: { path: alignments } }));
   await ask('metrics.list', () => api.metrics.list());
 
   const opened = await ask('projects.open', () => api.projects.open({ path, mode: 'create', name: 'Study', remember: true }));
