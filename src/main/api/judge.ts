@@ -4,6 +4,7 @@ import { measureDrift } from '#main/jobs/drift.ts';
 import { layerRules } from '#main/merging/judgement.ts';
 import { judgeExperiment } from '#main/reports/judgement.ts';
 import { judgeSpec } from '#main/weights/judgeSpec.ts';
+import { writeTrainingRecipe } from '#main/weights/trainingRecipe.ts';
 import {
   dataChoiceSchema,
   machineSettingsSchema,
@@ -12,6 +13,7 @@ import {
   scoringSpecSchema,
 } from '#shared/experiment.ts';
 import { alphaScheduleSchema, memberSchema, mergeSettingsSchema } from '#shared/merge.ts';
+import { recipeKinds, stableSettingsSchema } from '#shared/recipe.ts';
 import { unitSchema } from '#shared/score.ts';
 
 import { allowFiles, startScoring } from './jobs.ts';
@@ -60,6 +62,24 @@ export const judgeProcedures = {
     allowFiles(context, { models, data });
     yield* measureDrift(context.engine, input, signal);
   }),
+
+  /** Writes a ready configuration for stable fine-tuning, with the script it needs. */
+  recipe: procedure
+    .input(
+      z.object({
+        base: z.string().min(1),
+        kind: z.enum(recipeKinds),
+        settings: stableSettingsSchema.default(stableSettingsSchema.parse({})),
+        data: dataChoiceSchema.optional(),
+        label: z.string().optional(),
+        out: z.string().min(1),
+      }),
+    )
+    .handler(({ input, context: { files } }) => {
+      const { base, data, out } = input;
+      for (const path of [data?.path, data?.root, data?.alignments?.path]) if (path !== undefined) files.allow(path);
+      return writeTrainingRecipe({ ...input, base: files.allow(base), out: files.allow(out) });
+    }),
 
   /** How the members of a judged sweep stand, with a recommendation; those scored so far. Null before the first. */
   judgement: procedure

@@ -15,6 +15,7 @@ import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
 import { rankCommand } from './commands/rank.ts';
+import { recipeCommand } from './commands/recipe.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -52,6 +53,7 @@ export function createProgram(): Command {
     compareCommand(),
     speedCommand(),
     judgeCommand(),
+    recipeCommand(),
     superbCommand(),
     macsCommand(),
     transcribeCommand(),

@@ -12,12 +12,13 @@ import { alphaOfMember, judgeSpec } from '#main/weights/judgeSpec.ts';
 import { type Member } from '#shared/merge.ts';
 import { scoringSettingsSchema } from '#shared/experiment.ts';
 
-import { demoModel, golden, request, temporaryFolder, usualSettings } from './models.ts';
+import { demoModel, golden, request, temporaryFolder } from './models.ts';
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
 const cacheDir = join(folder.path, 'cache');
 const base = demoModel('tiny-hubert');
+const settings = { density: 0.2, scope: 'global' as const, rescale: 'bernoulli' as const, seed: 0 };
 const [asr, speaker] = ['tiny-hubert-ft-asr', 'tiny-hubert-ft-speaker'].map(demoModel);
 
 async function featuresOf(model: EncoderModel, weights: 'own' | { randomSeed: number } = 'own') {
@@ -33,7 +34,7 @@ const member = (options: Partial<Member>): Member => ({
   finetuned: [asr],
   method: 'linear',
   alpha: { value: 0.3 },
-  settings: usualSettings,
+  settings,
   ...options,
 });
 
@@ -98,7 +99,7 @@ describe('a merge that is not written', () => {
     await expect(openMember(join(golden, '..', 'onnx', 'hubert-plain.onnx'), member({}))).rejects.toMatchObject({
       code: 'unsupported',
     });
-    await expect(openMember(base, member({ method: 'ties', settings: { ...usualSettings, density: 0 } }))).rejects.toThrow(
+    await expect(openMember(base, member({ method: 'ties', settings: { ...settings, density: 0 } }))).rejects.toThrow(
       'keeps nothing',
     );
     await expect(openMember(base, member({ finetuned: [join(golden, 'base')] }))).rejects.toMatchObject({ code: 'mismatch' });
@@ -108,7 +109,7 @@ describe('a merge that is not written', () => {
 describe('the run that judges a sweep', () => {
   const common = {
     base,
-    settings: usualSettings,
+    settings,
     data: { path: 'm.csv' },
     scoring: scoringSettingsSchema.parse({ labels: ['word'] }),
   };
