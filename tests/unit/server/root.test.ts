@@ -113,6 +113,22 @@ const calls: Record<string, Call> = {
     drain(
       api.features.extract({ model: inside.model, audio: [join(demo, 'audio', 'yes_s0_0.flac')], out: at('out'), machine: {} }),
     ),
+  'truth.read path': (at) => api.truth.read({ path: at('t.csv') }),
+  'truth.import path': (at) => api.truth.import({ project, path: at('t.csv') }),
+  ...Object.fromEntries<Call>(
+    (['a', 'b'] as const).flatMap((field) => {
+      const good = { kind: 'model' as const, ...inside, layers: [0] };
+      const call = (bad: typeof good) => drain(api.features.similarity({ a: good, b: good, [field]: bad, machine: {} }));
+      return [
+        [`features.similarity ${field}.model.path`, (at: At) => call({ ...good, model: { path: at('model') } })],
+        [`features.similarity ${field}.data.path`, (at: At) => call({ ...good, data: { path: at('manifest.csv') } })],
+        [
+          `features.similarity ${field}.data.root`,
+          (at: At) => call({ ...good, data: { ...inside.data, root: at('') } as never }),
+        ],
+      ];
+    }),
+  ),
   ...Object.fromEntries<Call>(
     (['features', 'labels', 'targets', 'probabilities', 'other'] as const).map((field) => [
       `metrics.compute ${field}`,
