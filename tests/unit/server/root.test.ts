@@ -154,7 +154,9 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source)$/;
+/** Parts of a table's rows, and the names of its columns. */
+const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
 const isFileOf = (procedure: string, name: string): boolean =>
   !plainNames.test(name) || (procedure === 'metrics.compute' && name === 'labels');
@@ -166,13 +168,14 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
   anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
 }
 
 /** Where a schema has strings, by the names that lead there. */
 function strings(schema: JsonSchema, names: string[] = []): string[][] {
   const found = Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => strings(inner, [...names, name]));
   if (schema.items) found.push(...strings(schema.items, names));
-  for (const choice of schema.anyOf ?? []) found.push(...strings(choice, names));
+  for (const choice of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]) found.push(...strings(choice, names));
   const isOpen = schema.enum === undefined && schema.const === undefined;
   return isOpen && [schema.type].flat().includes('string') ? [...found, names] : found;
 }
@@ -187,7 +190,7 @@ function pathFields(): string[] {
       return [
         ...new Set(
           fields
-            .filter((names) => names.length > 0 && isFileOf(whole, names.at(-1)!))
+            .filter((names) => names.length > 0 && !inTables.test(names.at(-2) ?? '') && isFileOf(whole, names.at(-1)!))
             .map((names) => `${whole} ${names.join('.')}`),
         ),
       ];
