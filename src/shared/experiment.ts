@@ -1,5 +1,6 @@
 import * as z from 'zod';
 
+import { memberSchema } from './merge.ts';
 import { unitSchema } from './score.ts';
 
 export const providerSchema = z.enum(['cuda', 'dml', 'coreml', 'webgpu', 'cpu']);
@@ -17,15 +18,43 @@ export const mappingSchema = z.object({
 export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
 export type ModelChoice = z.infer<typeof modelChoiceSchema>;
 
+/** Ends the name of a label that comes from a tier of the same name as a column of the manifest: "word (alignment)". */
+export const alignmentMark = ' (alignment)';
+
+/** A model to score; with `merge`, a merge of the model and others that need not be written. */
+export const scoredModelSchema = modelChoiceSchema.extend({ merge: memberSchema.optional() });
+export type ScoredModel = z.infer<typeof scoredModelSchema>;
+
+/** Where the labels of stretches of audio come from. */
+export const alignmentChoiceSchema = z
+  .object({
+    /** A folder of files named like the audio (TextGrid, .PHN and .WRD, ...), or one CTM, RTTM or CSV for all. */
+    path: z.string().min(1).optional(),
+    /** Instead of a path: the manifest's column that names each row's alignment. */
+    column: z.string().min(1).optional(),
+    /** The tier's name, or its number from 1 on; a label's own name when absent. */
+    tier: z.string().min(1).optional(),
+    /** Fold TIMIT's 61 phones to 48 or 39 (Lee & Hon 1989). */
+    fold: z.enum(['48', '39']).optional(),
+    /** Labels whose frames are left out, such as silence. */
+    without: z.array(z.string().min(1)).optional(),
+  })
+  .refine(({ path, column }) => (path === undefined) !== (column === undefined), {
+    message: 'Alignments come from a path or from a column, one of the two.',
+  });
+export type AlignmentChoice = z.infer<typeof alignmentChoiceSchema>;
+
 export const dataChoiceSchema = z.object({
   path: z.string().min(1),
   /** Manifest column that holds the audio files; found by name and content when absent. */
   audioColumn: z.string().optional(),
   /** Folder against which relative audio paths are looked for, after the manifest's own. */
   root: z.string().optional(),
+  /** Labels that are no column of the manifest come from here. */
+  alignments: alignmentChoiceSchema.optional(),
 });
-
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
+
 
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({
@@ -35,7 +64,7 @@ export const scoringSettingsSchema = z.object({
   /** Layer indices (Hugging Face's hidden_states), or all of them. */
   layers: z.union([z.literal('all'), z.array(z.number().int().nonnegative()).min(1)]).default('all'),
   /** How label columns are read. */
-  kind: z.enum(['auto', 'classification', 'regression']).default('auto'),
+  kind: z.enum(['auto', 'classification', 'regression', 'multi-label']).default('auto'),
   controls: z.array(z.enum(['random-weights', 'shuffled-labels'])).default(['random-weights', 'shuffled-labels']),
   seed: z.number().int().default(0),
   /** Groups of utterances that are left out in turn for the 95 % interval. */
@@ -65,7 +94,7 @@ export const machineSettingsSchema = z.object({
 export type MachineSettings = z.infer<typeof machineSettingsSchema>;
 
 export const scoringSpecSchema = z.object({
-  models: z.array(modelChoiceSchema).min(1),
+  models: z.array(scoredModelSchema).min(1),
   data: dataChoiceSchema,
   settings: scoringSettingsSchema,
 });

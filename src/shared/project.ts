@@ -38,6 +38,8 @@ export const datasetEntrySchema = z.object({
   path: z.string().min(1),
   /** Column of the manifest that names the audio file; null where there is none. */
   audioColumn: z.string().nullable(),
+  /** Further folder in which the manifest's relative audio paths are looked for; null where none was named. */
+  audioRoot: z.string().nullable(),
   fingerprint: z.string().min(1),
   utterances: z.number().int().nonnegative(),
   /** Null until the audio has been read. */

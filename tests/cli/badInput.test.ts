@@ -1,9 +1,10 @@
-import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { writeNpy } from '#main/formats/npy.ts';
 import { applicationId } from '#main/project/migrations.ts';
 
 import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
@@ -46,7 +47,7 @@ const score = (changes: { model?: string; data?: string; label?: string }) => [
   ],
 ];
 
-beforeAll(() => {
+beforeAll(async () => {
   model('truncated', (path) => truncateSync(join(path, 'model.safetensors'), 100_000));
   model('lying', (path) => {
     const file = join(path, 'model.safetensors');
@@ -56,6 +57,13 @@ beforeAll(() => {
   });
   model('unknown', (path) => editConfig(path, { model_type: 'mamba-speech' }));
   model('incomplete', (path) => editConfig(path, { num_hidden_layers: 9 }));
+  model('pickle', (path) => {
+    rmSync(join(path, 'model.safetensors'));
+    cpSync(join(import.meta.dirname, '../golden/checkpoints/os_system.pt'), join(path, 'pytorch_model.bin'));
+  });
+  await writeNpy(at('features.npy'), [6, 2], Float32Array.of(1, 2, 3, 4, 5, 7, 1, 1, 2, 9, 4, 3));
+  await writeNpy(at('half.npy'), [6], Float32Array.of(0, 1.5, 0, 1, 0, 1));
+  await writeNpy(at('seven.npy'), [7], Float32Array.of(0, 1, 0, 1, 0, 1, 0));
   mkdirSync(at('empty'));
   writeFileSync(at('zero.wav'), '');
   writeFileSync(at('text.wav'), 'this is no audio at all, whatever its name says');
@@ -104,6 +112,17 @@ describe('bad input', () => {
       'a file that is no audio',
       () => ['extract', '--model', tinyHubert, '--audio', at('text.wav'), '--out', at('out')],
       /text\.wav/,
+    ],
+    ['a checkpoint that wants to run code', () => score({ model: at('pickle') }), /pickle.pytorch_model\.bin.*posix\.system/],
+    [
+      'labels of which one is no class',
+      () => ['metrics', '--features', at('features.npy'), '--labels', at('half.npy')],
+      /half\.npy has 1\.5 at row 1/,
+    ],
+    [
+      'labels for rows that the features do not have',
+      () => ['metrics', '--features', at('features.npy'), '--labels', at('seven.npy')],
+      /seven\.npy has 7 rows but .*features\.npy has 6/,
     ],
     ['NaN in audio', () => ['extract', '--model', tinyHubert, '--audio', at('nan.wav'), '--out', at('out')], /nan\.wav.*77/],
   ])('%s: one sentence, exit code 1', async (_, args, sentence) => {

@@ -4,6 +4,12 @@ import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { type AlignmentTable } from '#main/formats/alignments/alignment.ts';
+import { parseAlignmentCsv } from '#main/formats/alignments/alignmentCsv.ts';
+import { parseCtm } from '#main/formats/alignments/ctm.ts';
+import { parseRttm } from '#main/formats/alignments/rttm.ts';
+import { parseTextGrid } from '#main/formats/alignments/textGrid.ts';
+import { parseTimit } from '#main/formats/alignments/timit.ts';
 import { type ByteSource, memorySource } from '#main/formats/bytes.ts';
 import { parseManifest } from '#main/formats/manifest.ts';
 import { readNpySource } from '#main/formats/npy.ts';
@@ -209,5 +215,51 @@ describe('manifests', () => {
       fc.nat(200_000).map((depth) => new TextEncoder().encode(`{"a": ${'['.repeat(depth)}${']'.repeat(depth)}}`)),
       open,
       5,
+    ));
+});
+
+describe('alignments', () => {
+  const everything = (table: AlignmentTable) => table.names.map((name) => table.get(name));
+  const parsers: ((bytes: Uint8Array, name: string) => unknown)[] = [
+    parseTextGrid,
+    (bytes, name) => parseTimit(bytes, name, 'phones'),
+    ...[parseCtm, parseRttm, parseAlignmentCsv].map(
+      (parse) => (bytes: Uint8Array, name: string) => everything(parse(bytes, name)),
+    ),
+  ];
+  const open = async (source: ByteSource) => {
+    const bytes = await source.read(0, source.size);
+    for (const parse of parsers) {
+      try {
+        parse(bytes, 'x');
+      } catch (error) {
+        if (!(error instanceof ForetuneError)) throw error;
+      }
+    }
+  };
+  const texts = [
+    'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n2\n"IntervalTier"\n"words"\n0\n1\n2\n0\n.5\n"a"\n.5\n1\n"b"\n"TextTier"\n"p"\n0\n1\n1\n.5\n"x"\n',
+    'a 1 0.0 0.5 yes 0.9\n;; note\na 1 0.5 0.5 no\n',
+    'SPEAKER a 1 0.0 2.0 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 1.5 2.0 <NA> <NA> bob <NA> <NA>\n',
+    'file,start,end,label,tier\na.wav,0,0.5,hello,words\na.wav,0.5,1,you,words\n',
+    '0 3050 h#\n3050 4559 sh\n',
+  ];
+  const files = texts.map((text) => new TextEncoder().encode(text));
+
+  it('survives noise', () => survives(noise, open));
+  it('survives text', () =>
+    survives(
+      fc.string({ unit: 'binary', maxLength: 300 }).map((text) => new TextEncoder().encode(text)),
+      open,
+    ));
+  it('survives damaged files', () => survives(damaged(files), open));
+  it('survives awkward values', () => survives(awkwardText(texts), open));
+  it('survives a megabyte of open quotes and of counts', () =>
+    survives(
+      fc
+        .constantFrom(...['"', '<', '!', '4000000000 ', '"IntervalTier" '])
+        .map((piece) => new TextEncoder().encode(texts[0].slice(0, 60) + piece.repeat(Math.floor(2 ** 20 / piece.length)))),
+      open,
+      10,
     ));
 });

@@ -19,7 +19,7 @@ export interface OpenProject {
 /** What every procedure works with. */
 export interface Context {
   engine: Engine;
-  /** The projects that are open for writing, by absolute path. */
+  /** The projects that are open, by absolute path. */
   projects: Projects;
   files: FileAccess;
   datasets: DatasetCache;
@@ -39,7 +39,12 @@ export class Projects {
   }
 
   /** A key for the project: its path, or a name of its own for one that lives in memory only. */
-  enter(path: string, mode: 'create' | 'open' | 'open-or-create', name: string, exists: (path: string) => boolean): string {
+  enter(
+    path: string,
+    mode: 'create' | 'open' | 'open-or-create' | 'read',
+    name: string,
+    exists: (path: string) => boolean,
+  ): string {
     if (path === ':memory:') return this.keep(`:memory:${++this.scratch}`, openProject(':memory:', { mode: 'write' }));
     const key = resolve(path);
     if (this.open.has(key)) {
@@ -48,11 +53,13 @@ export class Projects {
       return key;
     }
     const create = mode === 'create' || (mode === 'open-or-create' && !exists(key));
-    return this.keep(key, create ? createProject(key, { name }) : openProject(key, { mode: 'write' }));
+    return this.keep(key, create ? createProject(key, { name }) : openProject(key, { mode: mode === 'read' ? 'read' : 'write' }));
   }
 
   private keep(key: string, project: Project): string {
-    this.open.set(key, { project, queue: new JobQueue(this.engine, project), changes: new ChangeFeed() });
+    const changes = new ChangeFeed();
+    project.health.onChange = () => changes.tell('saving');
+    this.open.set(key, { project, queue: new JobQueue(this.engine, project), changes });
     return key;
   }
 
@@ -69,7 +76,7 @@ export class Projects {
   /** Whether a job runs or waits in any of them. */
   isBusy(): boolean {
     return [...this.open.values()].some(({ project, queue }) =>
-      project.jobs().some(({ id, state }) => (state === 'running' || state === 'queued') && queue.get(id) !== undefined),
+      project.jobs().some(({ id, state }) => (state === 'running' || state === 'queued') && queue.get(id)?.ended() === false),
     );
   }
 

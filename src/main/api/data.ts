@@ -1,10 +1,13 @@
 import * as z from 'zod';
 
+import { readManifest } from '#main/formats/manifest.ts';
+import { alignTranscripts } from '#main/jobs/align.ts';
 import { decodeAhead } from '#main/jobs/decodeAhead.ts';
-import { type Dataset } from '#main/tasks/dataset.ts';
+import { type Dataset, type Utterance } from '#main/tasks/dataset.ts';
+import { collectAlignments } from '#main/tasks/alignments/alignments.ts';
 import { labelColumn } from '#main/tasks/labels.ts';
-import { ForetuneError } from '#shared/errors.ts';
-import { dataChoiceSchema } from '#shared/experiment.ts';
+import { ForetuneError, toErrorValue } from '#shared/errors.ts';
+import { type DataChoice, dataChoiceSchema, machineSettingsSchema, modelChoiceSchema } from '#shared/experiment.ts';
 
 import { type Context } from './context.ts';
 import { evenly } from './evenly.ts';
@@ -17,11 +20,26 @@ const clipRate = 16_000;
 const longestClip = 60;
 
 /** The choice with its paths checked. */
-function allowed(
-  context: Context,
-  { path, audioColumn, root }: z.infer<typeof dataChoiceSchema>,
-): z.infer<typeof dataChoiceSchema> {
-  return { path: context.files.allow(path), audioColumn, root: root === undefined ? undefined : context.files.allow(root) };
+function allowed({ files }: Context, { path, audioColumn, root, alignments }: DataChoice): DataChoice {
+  const optional = (place: string | undefined) => (place === undefined ? undefined : files.allow(place));
+  return {
+    path: files.allow(path),
+    audioColumn,
+    root: optional(root),
+    alignments: alignments && { ...alignments, path: optional(alignments.path) },
+  };
+}
+
+/** What is said when in an utterance, tier by tier; a sentence where its alignment cannot be used. */
+async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance) {
+  const source = await datasets.alignments(choice, (path) => files.allow(path));
+  if (!source) return null;
+  try {
+    const found = await source.of(utterance);
+    return { tiers: found?.tiers ?? [], problem: found ? '' : `${source.path} has no alignment of this file.` };
+  } catch (error) {
+    return { tiers: [], problem: toErrorValue(error).message };
+  }
 }
 
 /** A manifest's row as a list shows it. */
@@ -30,7 +48,19 @@ function rowOf({ path, utterances }: Dataset, index: number) {
   return { index, id, file, manifest: path, start: start ?? null, end: end ?? null, values, row };
 }
 
+/** Values of a column that are shown to tell what it holds. */
+const examples = 3;
+
 export const dataProcedures = {
+  /** The columns of a manifest as they are written, before any audio is looked for: for a user who says which one names it. */
+  columns: procedure.input(z.object({ path: z.string().min(1) })).handler(async ({ input, context }) => {
+    const { columns, rows } = await readManifest(context.files.allow(input.path));
+    return columns.map((name) => ({
+      name,
+      examples: [...new Set(rows.slice(0, 100).map(({ values }) => values[name]))].slice(0, examples),
+    }));
+  }),
+
   /** Reads a manifest and says what was understood: columns, labels, files that are missing. */
   inspect: procedure.input(dataChoiceSchema.extend({ label: z.string().optional() })).handler(async ({ input, context }) => {
     const { utterances, ...dataset } = await context.datasets.open(allowed(context, input), true);
@@ -60,9 +90,72 @@ export const dataProcedures = {
       classes,
       counts,
       unlabelled,
-      numbers: kind === 'regression' ? values.filter((value) => value !== null).slice(0, 20_000) : [],
+      numbers: values
+        .flatMap((value) => (typeof value === 'number' ? [value] : value instanceof Float64Array ? [...value] : []))
+        .slice(0, kind === 'regression' ? 20_000 : 0),
     };
   }),
+
+  /**
+   * Reads all alignments and says what was understood: tiers, files without one, problems, and, for a label, its classes with the
+   * intervals and seconds of each. Tells how far it is as it goes; the report comes last.
+   */
+  alignments: procedure.input(dataChoiceSchema.extend({ label: z.string().optional() })).handler(async function* ({
+    input,
+    context,
+    signal,
+  }) {
+    const choice = allowed(context, input);
+    const dataset = await context.datasets.open(choice);
+    const source = await context.datasets.alignments(choice, (path) => context.files.allow(path), true);
+    if (!source) throw new ForetuneError('usage', 'Name a folder, a file or a column with the alignments.');
+    const total = dataset.utterances.length;
+    let done = 0;
+    let finished = false;
+    const reading = collectAlignments(dataset, source, choice.alignments!, input.label === undefined ? [] : [input.label], {
+      signal,
+      step: () => done++,
+    }).finally(() => (finished = true));
+    reading.catch(() => undefined);
+    while (!finished) {
+      await Promise.race([reading.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 200).unref())]);
+      if (!finished) yield { done, total, report: null };
+    }
+    const { report, columns } = await reading;
+    const [label] = columns.map(({ name, classes, counts, seconds, unlabelled }) => ({
+      name,
+      classes,
+      counts,
+      seconds,
+      unlabelled,
+    }));
+    yield { done: total, total, report: { ...report, label: columns.length > 0 ? label : null } };
+  }),
+
+  /** Aligns transcripts with audio by a model's CTC head and writes the alignments, which labels of frames can then come from. */
+  align: procedure
+    .input(
+      z.object({
+        model: modelChoiceSchema,
+        data: dataChoiceSchema.omit({ alignments: true }),
+        /** Column of transcripts. */
+        text: z.string().min(1),
+        /** A .csv file for all, or a folder for TextGrids. */
+        out: z.string().min(1).optional(),
+        maxSeconds: z.number().positive().max(600).default(30),
+        machine: machineSettingsSchema,
+      }),
+    )
+    .handler(async function* ({ input, context, signal }) {
+      const { model, data, out } = input;
+      const request = {
+        ...input,
+        model: { ...model, path: context.files.allow(model.path) },
+        data: allowed(context, data),
+        out: out === undefined ? undefined : context.files.allow(out),
+      };
+      yield* alignTranscripts(context.engine, request, signal);
+    }),
 
   /** Puts a data set on the project's list. */
   add: procedure.input(dataChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {
@@ -77,6 +170,7 @@ export const dataProcedures = {
       name,
       path,
       audioColumn,
+      audioRoot: choice.root ?? null,
       fingerprint,
       utterances: utterances.length,
       hours: known?.hours ?? null,
@@ -143,7 +237,8 @@ export const dataProcedures = {
   clip: procedure
     .input(dataChoiceSchema.extend({ index: z.number().int().nonnegative() }))
     .handler(async ({ input, context }) => {
-      const dataset = await context.datasets.open(allowed(context, input));
+      const choice = allowed(context, input);
+      const dataset = await context.datasets.open(choice);
       if (input.index >= dataset.utterances.length) {
         throw new ForetuneError(
           'not-found',
@@ -163,6 +258,7 @@ export const dataProcedures = {
         rate: clipRate,
         resampling,
         downmix,
+        alignment: await alignmentOf(context, choice, dataset.utterances[input.index]),
         samples: samples.slice(0, longestClip * clipRate),
       };
     }),

@@ -3,15 +3,24 @@ import * as z from 'zod';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
 
+import { speedJobSchema } from '#main/jobs/queue.ts';
+
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
 import { procedure } from './procedure.ts';
+import { startSpeed } from './speedRuns.ts';
 
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
-function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
-  for (const path of [...models.map((model) => model.path), data.path, data.root]) if (path !== undefined) files.allow(path);
+export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
+  const paths = [
+    ...models.flatMap(({ path, merge }) => [path, ...(merge?.finetuned ?? [])]),
+    data.path,
+    data.root,
+    data.alignments?.path,
+  ];
+  for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
 /** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */
@@ -41,12 +50,19 @@ export async function startScoring(
   return { job: job.id, experiment: job.experimentId };
 }
 
-/** The jobs of a project without their specifications. `interrupted`: it ran when the program ended, and can be taken up. */
+/**
+ * The jobs of a project without their specifications. `interrupted`: it ran when the program ended, and can be taken up. A job
+ * that ended when the file could not be written is still running in the file; what is known of it here counts.
+ */
 export function jobSummaries({ project, queue }: OpenProject) {
   return project.jobs().map(({ spec: _spec, progress: _progress, ...job }) => {
     const unfinished = job.state === 'queued' || job.state === 'running';
-    const live = unfinished && queue.get(job.id) !== undefined;
-    return { ...job, live, state: unfinished && !live ? ('interrupted' as const) : job.state };
+    const known = queue.get(job.id);
+    const live = unfinished && known !== undefined && !known.ended();
+    // In a project opened for reading only it may be running elsewhere.
+    if (!unfinished || live || project.mode === 'read') return { ...job, live };
+    const failure = known?.failure() ?? null;
+    return { ...job, live, state: failure ? ('failed' as const) : ('interrupted' as const), error: failure ?? job.error };
   });
 }
 
@@ -68,6 +84,10 @@ export const jobProcedures = {
     if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
+    if (row.kind === 'speed') {
+      const { job } = await startSpeed(context, input.project, speedJobSchema.parse(row.spec).spec, input.machine);
+      return { job, experiment: null };
+    }
     return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
   }),
 

@@ -2,8 +2,9 @@ import * as z from 'zod';
 
 import { frameCount } from '#main/models/frames.ts';
 import { openModel } from '#main/models/library.ts';
-import { modelChoiceSchema } from '#shared/experiment.ts';
-import { modelCardSchema } from '#shared/model.ts';
+import { onnxOffer } from '#main/models/onnxOffer.ts';
+import { mappingSchema, modelChoiceSchema } from '#shared/experiment.ts';
+import { modelCardSchema, onnxOfferSchema } from '#shared/model.ts';
 
 import { procedure } from './procedure.ts';
 import { setShelved } from './shelf.ts';
@@ -23,6 +24,12 @@ export const modelProcedures = {
     .input(modelChoiceSchema)
     .output(modelCardSchema)
     .handler(({ input, context }) => describeModel(context.files.allow(input.path), input.mapping)),
+
+  /** What an exported ONNX file has to choose from, for a user who says how it is to be read. */
+  exported: procedure
+    .input(z.object({ path: z.string().min(1), input: z.string().optional() }))
+    .output(onnxOfferSchema)
+    .handler(({ input, context }) => onnxOffer(context.files.allow(input.path), input.input)),
 
   /** Puts a model on the project's list. */
   add: procedure.input(modelChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {
@@ -50,7 +57,9 @@ export const modelProcedures = {
     .input(z.object({ project: z.string(), id: z.number().int(), path: z.string().min(1) }))
     .handler(async ({ input, context }) => {
       const { project, changes } = context.projects.get(input.project);
-      const { path, fingerprint } = await openModel(context.files.allow(input.path));
+      // What was said of it where it lay before holds where it lies now.
+      const mapping = mappingSchema.safeParse(project.models().find(({ id }) => id === input.id)?.card.mapping).data;
+      const { path, fingerprint } = await openModel(context.files.allow(input.path), { mapping });
       project.relocateModel(input.id, path, fingerprint);
       changes.tell('models');
     }),

@@ -34,7 +34,7 @@ function newProjectPath(path: string): string {
 function enter(
   context: Context,
   path: string,
-  mode: 'create' | 'open' | 'open-or-create',
+  mode: 'create' | 'open' | 'open-or-create' | 'read',
   name = basename(path, '.foretune'),
 ): string {
   return context.projects.enter(path, mode, name, existsSync);
@@ -69,12 +69,12 @@ function experimentOf(context: Context, { project, experiment }: { project: stri
 }
 
 export const projectProcedures = {
-  /** Opens a project for writing, or makes it; ":memory:" is one that is never saved. Gives the key by which the others know it. */
+  /** Opens a project for writing (or reading only), or makes it; ":memory:" is one that is never saved. Gives the key by which the others know it. */
   open: procedure
     .input(
       z.object({
         path: z.string().min(1),
-        mode: z.enum(['create', 'open', 'open-or-create']).default('open'),
+        mode: z.enum(['create', 'open', 'open-or-create', 'read']).default('open'),
         name: z.string().optional(),
         /** Put it on the user's list of recent projects. */
         remember: z.boolean().default(false),
@@ -117,8 +117,12 @@ export const projectProcedures = {
       name: project.name,
       path: project.path,
       saved: project.path !== ':memory:',
+      readOnly: project.mode === 'read',
+      /** Why the last change could not be written; null when all are. */
+      writeFailure: project.health.failure?.message ?? null,
       models: project
         .models()
+        .filter(({ card }) => card.merge === undefined)
         .map((model) => ({ ...model, shelved: away.models.includes(model.id), exists: existsSync(model.path) })),
       datasets: project
         .datasets()

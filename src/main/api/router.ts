@@ -6,10 +6,13 @@ import { dataProcedures } from './data.ts';
 import { featureProcedures } from './features.ts';
 import { fileProcedures } from './files.ts';
 import { jobProcedures } from './jobs.ts';
+import { judgeProcedures } from './judge.ts';
 import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
+import { speedProcedures } from './speed.ts';
+import { speedRunProcedures } from './speedRuns.ts';
 import { truthProcedures } from './truth.ts';
 import { weightProcedures } from './weights.ts';
 
@@ -25,7 +28,8 @@ export const router = {
   truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
-  weights: weightProcedures,
+  weights: { ...weightProcedures, ...judgeProcedures },
+  speed: { ...speedProcedures, ...speedRunProcedures },
 };
 
 export type Api = RouterClient<typeof router>;

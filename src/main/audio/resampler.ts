@@ -86,6 +86,15 @@ function filterFor(source: number, target: number): PolyphaseFilter {
   return filter;
 }
 
+/**
+ * The filter that resamples by 1 / `factor`, as a convolution: output k is the sum of weights[j] times sample k factor + j - before.
+ * Outside of the recording is silence.
+ */
+export function decimationFilter(factor: number): { weights: Float64Array; before: number } {
+  const filter = filterFor(factor, 1);
+  return { weights: filter.row(0).slice(), before: filter.half - 1 };
+}
+
 /** Samples that `frames` samples become: round(frames * target / source). */
 export function resampledLength(frames: number, source: number, target: number): number {
   return Math.round((frames * target) / source);

@@ -7,6 +7,7 @@ import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
 import { openFile } from './bytes.ts';
 import { isJsonObject } from './json.ts';
+import { decodeText } from './text.ts';
 
 export type ManifestFormat = 'csv' | 'tsv' | 'jsonl' | 'folders';
 
@@ -43,20 +44,8 @@ const maxUnclosedQuotes = 20;
 
 type Table = Omit<Manifest, 'path'>;
 
-/** Text in UTF-8 or UTF-16 with its mark, or else in Windows-1252, which has a character for every byte. */
-function decodeText(bytes: Uint8Array): { text: string; guessed: boolean } {
-  const [first, second] = bytes;
-  if (first === 0xff && second === 0xfe) return { text: new TextDecoder('utf-16le').decode(bytes), guessed: false };
-  if (first === 0xfe && second === 0xff) return { text: new TextDecoder('utf-16be').decode(bytes), guessed: false };
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), guessed: false };
-  } catch {
-    return { text: new TextDecoder('windows-1252').decode(bytes), guessed: true };
-  }
-}
-
 /** The separator that the header line has most of, outside quotes; a comma if it has none. */
-function sniffDelimiter(text: string): string {
+export function sniffDelimiter(text: string): string {
   const header = (/^[^\n]*\S[^\n]*/m.exec(text)?.[0] ?? '').replace(/"[^"]*"/g, '');
   const count = (delimiter: string) => header.split(delimiter).length - 1;
   return [',', ';', '\t'].reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));

@@ -10,6 +10,15 @@ export interface HiddenStates {
   frames: number;
   width: number;
   layers: Float32Array[];
+  /** What the head gives, where the session has one. */
+  logits?: Logits;
+}
+
+/** Rows of logits, row-major: a row per frame (characters), or one for the utterance (classes). */
+export interface Logits {
+  rows: number;
+  outputs: number;
+  values: Float32Array;
 }
 
 /** An encoder in an onnxruntime session. */
@@ -23,10 +32,10 @@ export interface Encoder {
   close(): Promise<void>;
 }
 
-type SessionOf = Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs'>;
+type SessionOf = Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs' | 'logits'>;
 
 /** The largest relative difference (Frobenius) to cpu at which another provider is trusted. */
-const trustedDifference = 1e-3;
+export const trustedDifference = 1e-3;
 
 function feeds(encoder: SessionOf, samples: Float32Array): Record<string, Tensor> {
   const dims = encoder.input.rank === 3 ? [1, 1, samples.length] : [1, samples.length];
@@ -56,7 +65,7 @@ function feeds(encoder: SessionOf, samples: Float32Array): Record<string, Tensor
 async function runSession(session: InferenceSession, encoder: SessionOf, samples: Float32Array): Promise<HiddenStates> {
   const results = await session.run(
     feeds(encoder, samples),
-    encoder.outputs.map(({ name }) => name),
+    [...encoder.outputs, ...(encoder.logits ? [encoder.logits] : [])].map(({ name }) => name),
   );
   let frames = 0;
   let width = 0;
@@ -78,7 +87,23 @@ async function runSession(session: InferenceSession, encoder: SessionOf, samples
     }
     return tensor.data as Float32Array;
   });
-  return { frames, width, layers };
+  return { frames, width, layers, logits: encoder.logits && logitsOf(encoder.path, encoder.logits, results) };
+}
+
+function logitsOf(
+  path: string,
+  { name, kind }: NonNullable<SessionOf['logits']>,
+  results: InferenceSession.OnnxValueMapType,
+): Logits {
+  const { type, dims, data } = results[name];
+  const expected = kind === 'ctc' ? '[1, frames, characters]' : '[1, classes]';
+  if (type !== 'float32' || dims.length !== (kind === 'ctc' ? 3 : 2) || dims[0] !== 1) {
+    throw new ForetuneError(
+      'unsupported',
+      `${path}: the logits (${name}) have type ${type} and shape [${dims.join(', ')}]; expected float32 ${expected}.`,
+    );
+  }
+  return { rows: kind === 'ctc' ? dims[1] : 1, outputs: dims[dims.length - 1], values: data as Float32Array };
 }
 
 /** A chord with a slow beat, half a second or longer: deterministic, and unlike silence it moves every layer. */
@@ -89,10 +114,14 @@ export function probeClip(minSamples: number): Float32Array {
   });
 }
 
-function relativeDifference(a: HiddenStates, b: HiddenStates): number {
+/** All arrays that a run gave. */
+const arraysOf = ({ layers, logits }: HiddenStates): Float32Array[] => [...layers, ...(logits ? [logits.values] : [])];
+
+/** The largest relative difference (Frobenius) among pairs of arrays; infinite where one is not a number. */
+export function relativeDifference(a: readonly Float32Array[], b: readonly Float32Array[]): number {
   let worst = 0;
-  a.layers.forEach((left, layer) => {
-    const right = b.layers[layer];
+  a.forEach((left, index) => {
+    const right = b[index];
     let difference = 0;
     let norm = 0;
     for (let i = 0; i < left.length; i++) {
@@ -121,8 +150,8 @@ export async function openEncoder(encoder: SessionOf, settings: SessionSettings)
     const clip = probeClip(0);
     const cpu = await open({ ...settings, providers: ['cpu'] });
     const difference = relativeDifference(
-      await runSession(opened.session, encoder, clip),
-      await runSession(cpu.session, encoder, clip),
+      arraysOf(await runSession(opened.session, encoder, clip)),
+      arraysOf(await runSession(cpu.session, encoder, clip)),
     );
     if (difference <= trustedDifference) await cpu.session.release();
     else {

@@ -1,14 +1,17 @@
 import { normalize, segmentBounds } from '#main/audio/segment.ts';
-import { receptiveField } from '#main/models/frames.ts';
+import { type FrontEnd, frameCount, frameTime, receptiveField } from '#main/models/frames.ts';
 import { type BuiltEncoder, type EncoderModel } from '#main/models/model.ts';
+import { isAligned } from '#main/tasks/labels.ts';
 import { Transfer } from '#main/workers/channel.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { type Encoder, type HiddenStates, openEncoder, probeClip } from './encoder.ts';
+import { type Encoder, type HiddenStates, type Logits, openEncoder, probeClip } from './encoder.ts';
 import { type GramKernel, openGramKernel } from './gram.ts';
 import { type Provider, type SessionSettings } from './providers.ts';
+import { SideBySide } from './sideBySide.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
 import { readStatistics, writeStatistics } from './statisticsFile.ts';
+import { stageHandlers } from './stages.ts';
 
 /** How a waveform is given to an encoder. */
 export interface WaveformRule {
@@ -19,6 +22,8 @@ export interface WaveformRule {
   maxSeconds: number;
   /** Samples of the shortest input that gives a frame. */
   minSamples: number;
+  /** Tells the times of frames; null where it is unknown. */
+  frontEnd: FrontEnd | null;
 }
 
 /** The rule that a model's preprocessing asks for. */
@@ -32,12 +37,36 @@ export function waveformRule(
     maxSeconds,
     // Exported graphs do not always show their front end; 400 samples is that of all wav2vec 2.0 relatives.
     minSamples: frontEnd ? receptiveField(frontEnd).length : 400,
+    frontEnd,
   };
 }
 
+/**
+ * Centres of the receptive fields of a part's frames, in seconds from the beginning of the utterance.
+ *
+ * @param start the part's first sample
+ * @throws ForetuneError `mismatch` if the front end gives another number of frames than the encoder did
+ */
+export function frameTimes(
+  { frontEnd, rate }: Pick<WaveformRule, 'frontEnd' | 'rate'>,
+  start: number,
+  samples: number,
+  frames: number,
+) {
+  if (!frontEnd) throw new ForetuneError('internal', 'Times of frames were asked for of an encoder whose front end is unknown.');
+  const expected = frameCount(frontEnd, samples);
+  if (expected !== frames) {
+    throw new ForetuneError(
+      'mismatch',
+      `The encoder gave ${frames} frames for ${samples} samples where its front end gives ${expected}, so that the times of its frames are unknown; alignments cannot be used with it.`,
+    );
+  }
+  return Float64Array.from({ length: frames }, (_, frame) => start / rate + frameTime(frontEnd, frame, rate));
+}
+
 /** The part of a built encoder that may cross a thread border. */
-export function sessionOf({ path, input, extraInputs, outputs }: BuiltEncoder): OpenRequest['encoder'] {
-  return { path, input, extraInputs, outputs };
+export function sessionOf({ path, input, extraInputs, outputs, logits }: BuiltEncoder): OpenRequest['encoder'] {
+  return { path, input, extraInputs, outputs, logits };
 }
 
 /** Below this width a second thread costs more in waking up than it saves. */
@@ -49,7 +78,7 @@ export function settingsFor({ width }: Pick<EncoderModel, 'width'>, { providers,
 }
 
 export interface OpenRequest {
-  encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs'>;
+  encoder: Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs' | 'logits'>;
   settings: SessionSettings;
   rule: WaveformRule;
 }
@@ -70,6 +99,8 @@ export function inferenceHandlers() {
   let rule: WaveformRule | undefined;
   let kernel: GramKernel | undefined;
   let statistics: StreamingStatistics | undefined;
+  const stages = stageHandlers();
+  let sideBySide: SideBySide | undefined;
 
   const need = <T>(thing: T | undefined, what: string): T => {
     if (thing === undefined) throw new ForetuneError('internal', `The inference thread was asked for ${what} before it had one.`);
@@ -77,17 +108,19 @@ export function inferenceHandlers() {
   };
 
   /** Runs the utterance part by part. Parts are independent of each other, as HF gives them no shared context either. */
-  async function* parts(samples: Float32Array): AsyncGenerator<HiddenStates> {
+  async function* parts(samples: Float32Array): AsyncGenerator<HiddenStates & { start: number; end: number }> {
     const { normalize: wanted, rate, maxSeconds, minSamples } = need(rule, 'a waveform rule');
     const waveform = wanted ? normalize(samples) : samples;
     for (const { start, end } of segmentBounds(waveform.length, rate, { maxSeconds, minSamples })) {
-      yield await need(encoder, 'an encoder').run(waveform.slice(start, end));
+      yield { ...(await need(encoder, 'an encoder').run(waveform.slice(start, end))), start, end };
     }
   }
 
   async function closeEncoder(): Promise<void> {
     await encoder?.close();
     await kernel?.close();
+    await sideBySide?.close();
+    sideBySide = undefined;
     encoder = undefined;
     kernel = undefined;
     statistics = undefined;
@@ -125,6 +158,20 @@ export function inferenceHandlers() {
       );
     },
 
+    /** The head's logits of a whole utterance: rows of its parts joined, which is one row a part where it classifies. */
+    async logits({ samples }: { samples: Float32Array }) {
+      const runs: Logits[] = [];
+      for await (const { logits } of parts(samples)) runs.push(need(logits, 'logits'));
+      const values = new Float32Array(runs.reduce((total, part) => total + part.values.length, 0));
+      let offset = 0;
+      for (const part of runs) {
+        values.set(part.values, offset);
+        offset += part.values.length;
+      }
+      const rows = runs.reduce((total, part) => total + part.rows, 0);
+      return new Transfer({ rows, outputs: runs[0]?.outputs ?? 0, values } satisfies Logits, [values.buffer]);
+    },
+
     /** Begins a group of utterances: from nothing, with the shifts of an earlier group's file, or from a saved state of the same group. */
     async beginStatistics({
       plan,
@@ -147,7 +194,7 @@ export function inferenceHandlers() {
       if (!from) statistics.reset();
     },
 
-    /** Adds one utterance; returns its frames (0 if it is too short for one). */
+    /** Adds one utterance; returns its frames (0 if it is too short for one), and of those with a label in each column. */
     async addUtterance({
       samples,
       values,
@@ -157,11 +204,15 @@ export function inferenceHandlers() {
       values: TargetValue[];
       /** Its number in the data set. */
       utterance?: number;
-    }): Promise<{ frames: number }> {
+    }) {
       const pass = need(statistics, 'statistics');
       pass.beginUtterance(values, utterance);
-      for await (const { layers, frames } of parts(samples)) await pass.addFrames(layers, frames);
-      return { frames: await pass.endUtterance() };
+      const timed = values.some(isAligned);
+      for await (const { layers, frames, start, end } of parts(samples)) {
+        const times = timed ? frameTimes(need(rule, 'a waveform rule'), start, end - start, frames) : undefined;
+        await pass.addFrames(layers, frames, times);
+      }
+      return pass.endUtterance();
     },
 
     /** Writes the statistics so far to a file, whole or not at all. */
@@ -170,7 +221,24 @@ export function inferenceHandlers() {
       await writeStatistics(path, pass.plan, await pass.flush());
     },
 
-    close: (_: undefined) => closeEncoder(),
+    ...stages,
+
+    /** Opens several encoders for the same audio: for how alike their features are. */
+    async openSideBySide({ models }: { models: OpenRequest[] }) {
+      await closeEncoder();
+      sideBySide = await SideBySide.open(models);
+      return { layers: sideBySide.layers };
+    },
+
+    /** Runs an utterance through all of them; returns its frames. */
+    addSideBySide: ({ samples }: { samples: Float32Array }) => need(sideBySide, 'encoders side by side').add(samples),
+
+    similarities: (_: undefined) => need(sideBySide, 'encoders side by side').similarities(),
+
+    async close(_: undefined): Promise<void> {
+      await closeEncoder();
+      await stages.closeStages(undefined);
+    },
   };
 }
 

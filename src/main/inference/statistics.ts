@@ -1,4 +1,6 @@
 import { type FeatureMoments, type TargetMoments, createFeatureMoments, createTargetMoments } from '#main/scoring/moments.ts';
+import { isAligned, type LabelKind, type LabelValue } from '#main/tasks/labels.ts';
+import { classesAt } from '#main/tasks/targets.ts';
 import { type Unit } from '#shared/score.ts';
 
 import { createRows, type GramKernel, type Rows } from './gram.ts';
@@ -7,8 +9,8 @@ import { type RowSample, type RowSamplePlan, RowSampler } from './rowSample.ts';
 /** A label column as the statistics see it. */
 export interface TargetColumn {
   name: string;
-  kind: 'classification' | 'regression';
-  /** Classes, or 1 for a regression target. */
+  kind: LabelKind;
+  /** Classes, or numbers of a regression target. */
   k: number;
 }
 
@@ -22,11 +24,11 @@ export interface StatisticsPlan {
   sample?: RowSamplePlan;
 }
 
-/** One column's value on one utterance: class index or number; null where the utterance has no label. */
-export type TargetValue = number | null;
+/** One column's value on one utterance; null where the utterance has no label. */
+export type TargetValue = LabelValue | null;
 
 /**
- * Features are summed once per *stratum*: the set of utterances that carry labels of the same columns (a bit per column).
+ * Features are summed once per *stratum*: the set of samples that carry labels of the same columns (a bit per column).
  * A column's statistics are those of all strata that hold it, so columns with gaps still share one pass and one Gram.
  */
 export interface UnitStatistics {
@@ -43,7 +45,7 @@ export interface LayerStatistics {
   units: Map<Unit, UnitStatistics>;
 }
 
-/** The stratum of an utterance: one bit per column that has a value. A plain sum, since shifts end at 31 columns. */
+/** The stratum of a sample: one bit per column that has a value. A plain sum, since shifts end at 31 columns. */
 export function stratumOf(values: readonly TargetValue[]): number {
   return values.reduce<number>((mask, value, column) => (value === null ? mask : mask + 2 ** column), 0);
 }
@@ -55,6 +57,23 @@ export function stratumHolds(stratum: number, column: number): boolean {
 
 /** Rows per call of the Gram kernel: large enough for the GEMM to run at full speed, small enough to stay out of the way. */
 const blockRows: Record<Unit, number> = { frame: 2048, utterance: 128 };
+
+/** Frames of one stretch that carry labels of the same columns. */
+interface FrameSet {
+  mask: number;
+  /** Numbers of the frames, ascending; undefined for all of them. */
+  frames: Int32Array | undefined;
+}
+
+/** Whole runs of consecutive frames: [first, end). */
+function* runsOf(frames: Int32Array): Generator<[number, number]> {
+  for (let i = 0; i < frames.length;) {
+    let end = i + 1;
+    while (end < frames.length && frames[end] === frames[end - 1] + 1) end++;
+    yield [frames[i], frames[end - 1] + 1];
+    i = end;
+  }
+}
 
 /** Sums over the rows of a frames x width array, less the shift. */
 function sumRows(into: Float64Array, features: Float32Array, frames: number, width: number, shift: Float64Array): void {
@@ -97,7 +116,9 @@ export class StreamingStatistics {
   readonly plan: StatisticsPlan;
   private readonly kernel: GramKernel;
   private layers: Accumulator[] | undefined;
+  /** Frames of the utterance in progress: all of them, and those with a label in each column. */
   private frames = 0;
+  private labelled: number[] = [];
   private mask = 0;
   private values: TargetValue[] = [];
   private utterance = 0;
@@ -125,30 +146,99 @@ export class StreamingStatistics {
   /** Starts an utterance with its value in every column, and its number in the data set. */
   beginUtterance(values: TargetValue[], utterance = 0): void {
     this.values = values;
+    this.mask = stratumOf(values.map((value) => (isAligned(value) ? null : value)));
     this.utterance = utterance;
-    this.mask = stratumOf(values);
     this.frames = 0;
+    this.labelled = values.map(() => 0);
     for (const { utteranceSum } of this.layers ?? []) utteranceSum.fill(0);
   }
 
-  /** Adds a stretch of the utterance: one frames x width array per layer. */
-  async addFrames(layers: Float32Array[], frames: number): Promise<void> {
-    if (frames === 0 || this.mask === 0) return;
+  /**
+   * Adds a stretch of the utterance: one frames x width array per layer.
+   *
+   * @param times [frames] centres of the frames' receptive fields, in seconds from the beginning of the utterance; needed where a
+   *   column has labels of stretches
+   */
+  async addFrames(layers: Float32Array[], frames: number, times?: Float64Array): Promise<void> {
+    if (frames === 0) return;
     const { width } = this.plan;
+    const classes = this.values.map((value) => (isAligned(value) ? classesAt(value, times!) : undefined));
+    const sets = this.frameSets(frames, classes);
+    const first = this.frames;
+    this.frames += frames;
+    for (const { mask, frames: some } of sets)
+      this.labelled.forEach((count, column) => {
+        if (stratumHolds(mask, column)) this.labelled[column] = count + (some?.length ?? frames);
+      });
+    if (sets.length === 0) return;
     this.layers ??= layers.map((features, i) =>
       this.createAccumulator(this.plan.layers[i], columnMeans(features, frames, width)),
     );
     for (const [i, accumulator] of this.layers.entries()) {
       const { statistics, shift, utteranceSum } = accumulator;
-      sumRows(utteranceSum, layers[i], frames, width, shift);
-      if (statistics.units.has('frame')) await this.pushFrames(accumulator, layers[i], frames);
+      if (this.mask !== 0) sumRows(utteranceSum, layers[i], frames, width, shift);
+      if (!statistics.units.has('frame')) continue;
+      for (const set of sets) {
+        if (set.frames) await this.addFrameSet(accumulator, layers[i], set, classes);
+        else await this.pushFrames(accumulator, set.mask, layers[i], 0, frames);
+      }
     }
-    this.sampler('frame')?.offer(this.utterance, this.frames, frames, layers, () => this.rowValues());
-    this.frames += frames;
+    this.offerFrames(layers, first, frames, sets, classes);
   }
 
-  private rowValues(): Float64Array {
-    return Float64Array.from(this.values, (value) => value ?? NaN);
+  /**
+   * The frames of a stretch by their stratum. Without labels of stretches all frames are alike, and what their labels have in common
+   * is added when the utterance ends.
+   */
+  private frameSets(frames: number, classes: readonly (Int32Array | undefined)[]): FrameSet[] {
+    const aligned = [...classes.entries()].filter((entry): entry is [number, Int32Array] => entry[1] !== undefined);
+    if (aligned.length === 0) return this.mask === 0 ? [] : [{ mask: this.mask, frames: undefined }];
+    const sets = new Map<number, number[]>();
+    for (let frame = 0; frame < frames; frame++) {
+      const mask = aligned.reduce((bits, [column, labels]) => (labels[frame] < 0 ? bits : bits + 2 ** column), this.mask);
+      if (mask === 0) continue;
+      const set = sets.get(mask);
+      if (set) set.push(frame);
+      else sets.set(mask, [frame]);
+    }
+    return [...sets].sort(([a], [b]) => a - b).map(([mask, some]) => ({ mask, frames: Int32Array.from(some) }));
+  }
+
+  /** Adds frames of one stratum to its moments and to the targets of its columns. */
+  private async addFrameSet(
+    accumulator: Accumulator,
+    features: Float32Array,
+    { mask, frames }: FrameSet,
+    classes: readonly (Int32Array | undefined)[],
+  ): Promise<void> {
+    const { width } = this.plan;
+    const { strata, targets } = accumulator.statistics.units.get('frame')!;
+    const moments = this.stratum(mask, accumulator.shift, strata);
+    const sum = new Float64Array(width);
+    const held = this.values.flatMap((_, column) => (stratumHolds(mask, column) ? [column] : []));
+    const row = new Float64Array(width);
+    for (const frame of frames!) {
+      for (let c = 0; c < width; c++) sum[c] += row[c] = features[frame * width + c] - accumulator.shift[c];
+      for (const column of held) {
+        const labels = classes[column];
+        if (!labels) continue;
+        targets[column].n++;
+        this.addProduct(targets[column], labels[frame], 1, 1, row);
+      }
+    }
+    for (const column of held) if (!classes[column]) this.addValue(targets[column], column, frames!.length, sum);
+    moments.n += frames!.length;
+    for (let c = 0; c < width; c++) moments.sum[c] += sum[c];
+    for (const [from, to] of runsOf(frames!)) await this.pushFrames(accumulator, mask, features, from, to);
+  }
+
+  /** The value of each column on a row: the class or the number of a label that has one, else NaN. */
+  private rowValues(classes: readonly (Int32Array | undefined)[] = [], frame = 0): Float64Array {
+    return Float64Array.from(this.values, (value, column) => {
+      const labels = classes[column];
+      if (labels) return labels[frame] < 0 ? NaN : labels[frame];
+      return typeof value === 'number' ? value : NaN;
+    });
   }
 
   private sampler(unit: Unit): RowSampler | undefined {
@@ -159,74 +249,110 @@ export class StreamingStatistics {
     return sampler;
   }
 
-  /** Ends the utterance; returns its number of frames. */
-  async endUtterance(): Promise<number> {
-    const { frames, values, mask } = this;
-    if (frames === 0 || mask === 0 || !this.layers) return 0;
+  /** Offers the labelled frames of a stretch whose first frame is the utterance's frame `first`. */
+  private offerFrames(
+    layers: Float32Array[],
+    first: number,
+    frames: number,
+    sets: FrameSet[],
+    classes: readonly (Int32Array | undefined)[],
+  ): void {
+    const sampler = this.sampler('frame');
+    if (!sampler) return;
+    const { width } = this.plan;
+    for (const { frames: some } of sets) {
+      for (const [from, to] of some ? runsOf(some) : [[0, frames]]) {
+        const rows = layers.map((features) => features.subarray(from * width, to * width));
+        sampler.offer(this.utterance, first + from, to - from, rows, (row) => this.rowValues(classes, from + row));
+      }
+    }
+  }
+
+  /** Ends the utterance; returns its number of frames, and of those with a label in each column. */
+  async endUtterance(): Promise<{ frames: number; labelled: number[] }> {
+    const { frames, labelled, values, mask } = this;
+    const counts = { frames, labelled };
+    // Where stretches have labels, frames were added one by one; a mean over the utterance takes the other columns only.
+    const frameByFrame = values.some(isAligned);
+    if (frames === 0 || mask === 0 || !this.layers) return counts;
     const means = this.layers.map(({ shift, utteranceSum }) => utteranceSum.map((sum, c) => shift[c] + sum / frames));
     this.sampler('utterance')?.offer(this.utterance, 0, 1, means, () => this.rowValues());
     for (const accumulator of this.layers) {
       const { statistics, utteranceSum } = accumulator;
       for (const [unit, { strata, targets }] of statistics.units) {
+        if (unit === 'frame' && frameByFrame) continue;
         const samples = unit === 'frame' ? frames : 1;
         const sum = unit === 'frame' ? utteranceSum : utteranceSum.map((total) => total / frames);
-        const features = this.stratum(accumulator.shift, strata);
+        const features = this.stratum(mask, accumulator.shift, strata);
         features.n += samples;
         sum.forEach((value, c) => (features.sum[c] += value));
         if (unit === 'utterance') {
-          const waiting = this.waiting(accumulator, unit);
+          const waiting = this.waiting(accumulator, unit, mask);
           waiting.x.data.set(sum, waiting.x.rows++ * this.plan.width);
           await this.emptyIfFull(waiting);
         }
-        values.forEach((value, column) => {
-          if (value !== null) this.addTarget(targets[column], column, value, samples, sum);
+        values.forEach((_, column) => {
+          if (stratumHolds(mask, column)) this.addValue(targets[column], column, samples, sum);
         });
       }
     }
-    return frames;
+    return counts;
   }
 
-  private addTarget(target: TargetMoments, column: number, value: number, samples: number, sum: Float64Array): void {
-    const isClass = this.plan.columns[column].kind === 'classification';
-    const index = isClass ? value : 0;
-    const y = isClass ? 1 : value;
-    const offset = index * this.plan.width;
+  /** Adds samples that share the utterance's label of a column; `sum` is that of their features, less the shift. */
+  private addValue(target: TargetMoments, column: number, samples: number, sum: Float64Array): void {
+    const value = this.values[column] as number | Float64Array;
     target.n += samples;
+    if (typeof value !== 'number') value.forEach((y, index) => this.addProduct(target, index, y, samples, sum));
+    else if (this.plan.columns[column].kind === 'classification') this.addProduct(target, value, 1, samples, sum);
+    else this.addProduct(target, 0, value, samples, sum);
+  }
+
+  private addProduct(target: TargetMoments, index: number, y: number, samples: number, sum: Float64Array): void {
+    if (y === 0) return;
+    const offset = index * this.plan.width;
     target.sum[index] += samples * y;
     target.squares[index] += samples * y * y;
     for (let c = 0; c < sum.length; c++) target.cross[offset + c] += y * sum[c];
   }
 
-  private stratum(shift: Float64Array, strata: Map<number, FeatureMoments>): FeatureMoments {
-    let features = strata.get(this.mask);
+  private stratum(mask: number, shift: Float64Array, strata: Map<number, FeatureMoments>): FeatureMoments {
+    let features = strata.get(mask);
     if (!features) {
       features = createFeatureMoments(this.plan.width, shift);
-      strata.set(this.mask, features);
+      strata.set(mask, features);
     }
     return features;
   }
 
   /** The rows of this unit and stratum that wait for the Gram kernel. */
-  private waiting(accumulator: Accumulator, unit: Unit): Waiting {
-    const key = `${unit} ${this.mask}`;
+  private waiting(accumulator: Accumulator, unit: Unit, mask: number): Waiting {
+    const key = `${unit} ${mask}`;
     let waiting = accumulator.waiting.get(key);
     if (!waiting) {
       const { width } = this.plan;
       const [kind, shift] =
         unit === 'frame' ? (['float32', accumulator.shift] as const) : (['float64', new Float64Array(width)] as const);
       const strata = accumulator.statistics.units.get(unit)!.strata;
-      waiting = { x: createRows(kind, blockRows[unit], width), into: this.stratum(accumulator.shift, strata), shift };
+      waiting = { x: createRows(kind, blockRows[unit], width), into: this.stratum(mask, accumulator.shift, strata), shift };
       accumulator.waiting.set(key, waiting);
     }
     return waiting;
   }
 
-  private async pushFrames(accumulator: Accumulator, features: Float32Array, frames: number): Promise<void> {
+  /** Hands the frames [first, end) to the Gram kernel. */
+  private async pushFrames(
+    accumulator: Accumulator,
+    mask: number,
+    features: Float32Array,
+    first: number,
+    end: number,
+  ): Promise<void> {
     const { width } = this.plan;
-    const waiting = this.waiting(accumulator, 'frame');
+    const waiting = this.waiting(accumulator, 'frame', mask);
     const { x } = waiting;
-    for (let from = 0; from < frames;) {
-      const to = Math.min(frames, from + x.capacity - x.rows);
+    for (let from = first; from < end;) {
+      const to = Math.min(end, from + x.capacity - x.rows);
       x.data.set(features.subarray(from * width, to * width), x.rows * width);
       x.rows += to - from;
       from = to;

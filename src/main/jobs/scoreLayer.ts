@@ -19,6 +19,7 @@ import {
   type TargetMoments,
 } from '#main/scoring/moments.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { type LabelKind } from '#main/tasks/labels.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type Unit } from '#shared/score.ts';
 
@@ -29,7 +30,7 @@ export interface ScoreLayerTask {
   groupFiles: string[];
   layer: number;
   units: Unit[];
-  columns: { name: string; kind: 'classification' | 'regression' }[];
+  columns: { name: string; kind: LabelKind }[];
   metrics: string[];
   centre: boolean;
   seed: number;
@@ -196,8 +197,8 @@ function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], {
   )[];
   if (metrics.length === 0) return;
   const columns = task.columns.length;
-  const width = [...groups[0].strata.values()][0].d;
-  const stacked = stackRows(groups, width, columns);
+  const [first] = groups.flatMap(({ strata }) => [...strata.values()]);
+  const stacked = first && stackRows(groups, first.d, columns);
   if (!stacked) return;
   const all = groups.reduce((sum, { strata }) => sum + [...strata.values()].reduce((rows, { n }) => rows + n, 0), 0);
   const kept = stacked.groups.length;
@@ -243,7 +244,7 @@ function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], {
             filled.map((g) => sizes[g]),
           ),
           n: labelled.rows.length,
-          d: width,
+          d: first.d,
           targets: new Set(labelled.labels).size,
           notes,
         });
@@ -255,8 +256,9 @@ function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], {
   });
 }
 
-function takes({ targets }: MomentsMetric, kind: 'classification' | 'regression'): boolean {
-  return targets === 'both' || targets === kind;
+/** Several labels at once are targets of 0 and 1, which are predicted like any other numbers. */
+function takes({ targets }: MomentsMetric, kind: LabelKind): boolean {
+  return targets === 'both' || targets === (kind === 'classification' ? kind : 'regression');
 }
 
 function occurring({ squares }: TargetMoments): number {

@@ -3,14 +3,18 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
-import { buildEncoder, openModel } from '#main/models/library.ts';
+import { buildEncoder } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
+import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { type LabelColumn, labelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { openLabels } from '#main/tasks/openLabels.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -35,6 +39,8 @@ export interface PreparedScoring {
   models: EncoderModel[];
   dataset: Dataset;
   columns: ScoredColumn[];
+  /** What was understood of the alignments, where labels come from them. */
+  alignments: AlignmentReport | null;
   /** Indices of the utterances that are scored, dealt into groups. */
   groups: number[][];
   /** Equal for two runs that must give equal numbers. */
@@ -55,12 +61,17 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     }
   }
   const models: EncoderModel[] = [];
-  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  for (const choice of spec.models) models.push(await openScoredModel(choice));
   refuseTwins(models);
   for (const model of models) checkLayers(model, settings);
 
   const dataset = await openDataset(spec.data.path, spec.data);
-  const labels = settings.labels.map((name) => labelColumn(dataset, name, { kind: settings.kind }));
+  const { columns: labels, alignments } = await openLabels(dataset, settings.labels, {
+    kind: settings.kind,
+    root: spec.data.root,
+    alignments: spec.data.alignments,
+  });
+  for (const column of labels) checkLabel(column, settings, models);
   const columns: ScoredColumn[] = labels.map((column) => ({ ...column, control: '' }));
   if (settings.controls.includes('shuffled-labels')) {
     columns.push(
@@ -72,29 +83,49 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     );
   }
 
-  const regressive = labels.filter(({ kind }) => kind === 'regression').map(({ name }) => name);
-  const unfit = settings.metrics.filter((id) => regressive.length > 0 && metric(id).targets === 'classification');
-  if (unfit.length > 0 && regressive.length === labels.length) {
+  const numeric = labels.filter(({ kind }) => kind !== 'classification').map(({ name }) => `"${name}"`);
+  const unfit = settings.metrics.filter((id) => numeric.length > 0 && metric(id).targets === 'classification');
+  if (unfit.length > 0 && numeric.length === labels.length) {
     throw new ForetuneError(
       'unsupported',
-      `${unfit.join(', ')} needs classes, but ${regressive.map((name) => `"${name}"`).join(', ')} holds numbers to predict; choose LogME, or --kind classification.`,
+      `${unfit.join(', ')} needs one class per sample, which ${numeric.join(', ')} does not hold; choose LogME, or --kind classification.`,
     );
   }
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some(({ values }) => values[i] !== null));
   const chosen = sampleUtterances(labelled, settings.sample, settings.seed);
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
+  for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
+  warnings.push(...(alignments?.notes ?? []).map((note) => `alignments: ${note}`));
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
-  if (unfit.length > 0)
-    warnings.push(`${unfit.join(', ')} needs classes and leaves out ${regressive.map((name) => `"${name}"`).join(', ')}.`);
+  if (unfit.length > 0) warnings.push(`${unfit.join(', ')} needs one class per sample and leaves out ${numeric.join(', ')}.`);
   return {
     spec,
     models,
     dataset,
     columns,
+    alignments,
     groups: dealGroups(chosen, settings.groups, settings.seed),
-    hash: hashOf(spec, models, dataset),
+    hash: hashOf(spec, models, dataset, alignments),
     warnings,
   };
+}
+
+/** Refuses labels of frames where means over utterances are asked for, and where frames have no known times. */
+function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, models: EncoderModel[]): void {
+  if (!values.some(isAligned)) return;
+  if (units.includes('utterance')) {
+    throw new ForetuneError(
+      'usage',
+      `The label "${name}" comes from alignments, which label frames: score it with the unit "frame" alone, and labels of whole utterances by their means in a run of their own.`,
+    );
+  }
+  const timeless = models.find(({ frontEnd }) => frontEnd === null);
+  if (timeless) {
+    throw new ForetuneError(
+      'unsupported',
+      `The graph of ${timeless.name} does not show the convolutions in front of it, so the times of its frames are unknown and "${name}", which comes from alignments, cannot be scored.`,
+    );
+  }
 }
 
 /** Rows name a model by its base name, so two different models of one name could not be told apart. */
@@ -117,12 +148,25 @@ function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: Scoring
     throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
-function hashOf({ settings, data, models: choices }: ScoringSpec, models: EncoderModel[], dataset: Dataset): string {
+/** Which labels of stretches there are, and how they are read; nothing without. */
+function labelSource({ alignments: choice }: ScoringSpec['data'], alignments: AlignmentReport | null) {
+  if (!alignments) return {};
+  const { tier, fold, without } = choice ?? {};
+  return { alignments: { fingerprint: alignments.fingerprint, tier, fold, without } };
+}
+
+function hashOf(
+  { settings, data, models: choices }: ScoringSpec,
+  models: EncoderModel[],
+  dataset: Dataset,
+  alignments: AlignmentReport | null,
+): string {
   const decisive = {
     scoring: versions.scoring,
     settings,
     models: models.map(({ name, fingerprint }, i) => ({ name, fingerprint, mapping: choices[i].mapping })),
     data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: data.audioColumn ?? null },
+    ...labelSource(data, alignments),
   };
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
@@ -146,12 +190,26 @@ interface GroupUnit {
   file: string | null;
   seconds: number;
   skipped: { file: string; message: string }[];
+  /** Frames that were seen, and those of them that had a label in each column. */
+  frames: number;
+  labelled: number[];
 }
+
+/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
+const alignmentTolerance = 0.05;
 
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
 
 type Weights = 'own' | 'random';
+
+/** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
+function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+  const base = merge?.base.fingerprint ?? fingerprint;
+  const isFirst = !drawn.has(base);
+  drawn.add(base);
+  return isFirst;
+}
 
 /** Runs a prepared scoring: one pass over the audio per model (and per random-weights control), all layers, labels and units at once. */
 export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Promise<void> {
@@ -159,8 +217,10 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   const { settings } = prepared.spec;
   const folder = join(run.engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
   mkdirSync(folder, { recursive: true });
+  const drawn = new Set<string>();
   const passes = prepared.models.flatMap((model) => {
-    const weights: Weights[] = settings.controls.includes('random-weights') ? ['own', 'random'] : ['own'];
+    const weights: Weights[] =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
     return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
   });
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
@@ -184,13 +244,14 @@ function audioOf({ path, format, utterances }: Dataset): string[] {
   });
 }
 
-function keepDataset({ dataset }: PreparedScoring, project: Project, hours: number | null): void {
+function keepDataset({ dataset, spec }: PreparedScoring, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
   project.upsertDataset({
     name,
     path,
     audioColumn,
+    audioRoot: spec.data.root ?? null,
     fingerprint,
     utterances: utterances.length,
     hours,
@@ -208,11 +269,11 @@ interface Pass {
   kept: KeptAudio;
 }
 
+const passName = ({ model, weights }: Pass): string => (weights === 'own' ? model.name : `${model.name}, random weights`);
+
 async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
-  const { settings } = prepared.spec;
   const { model, weights, pace } = pass;
-  const thread = run.engine.inference();
-  pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  pace.doing(passName(pass));
   const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
   const kept = await openKeptPass(cached);
   if (kept) {
@@ -227,6 +288,25 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
     pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
     return;
   }
+  const { thread, giveBack } = await run.engine.borrowInference(run.signal, () => pace.doing('waiting for another run'));
+  try {
+    pace.doing(passName(pass));
+    await listen(thread, prepared, run, pass, cached);
+  } finally {
+    giveBack();
+  }
+}
+
+/** The pass itself: opens the encoder on the thread, goes over the audio and scores. */
+async function listen(
+  thread: InferenceThread,
+  prepared: PreparedScoring,
+  run: ScoringRun,
+  pass: Pass,
+  cached: string,
+): Promise<void> {
+  const { settings } = prepared.spec;
+  const { model, weights } = pass;
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -247,7 +327,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
         message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.`,
       });
     }
-    const units = await collectStatistics(prepared, run, pass, opened);
+    const units = await collectStatistics(thread, prepared, run, pass, opened);
     await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
     const { provider, fallbacks, layers, width } = opened;
     await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
@@ -266,7 +346,10 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
 }
 
 /** Everything that decides the statistics of a pass; what is scored from them does not. */
-function decisiveOf({ spec, dataset, columns }: PreparedScoring, { model, weights }: Pick<Pass, 'model' | 'weights'>): unknown {
+function decisiveOf(
+  { spec, dataset, columns, alignments }: PreparedScoring,
+  { model, weights }: Pick<Pass, 'model' | 'weights'>,
+): unknown {
   const { units, layers, seed, groups, maxSeconds, sample, rows } = spec.settings;
   const choice = spec.models.find(({ path }) => resolve(path) === model.path);
   return {
@@ -276,6 +359,7 @@ function decisiveOf({ spec, dataset, columns }: PreparedScoring, { model, weight
     weights,
     data: dataset.fingerprint,
     audioColumn: dataset.audioColumn,
+    ...labelSource(spec.data, alignments),
     columns: (weights === 'own' ? columns : columns.filter(({ control }) => control === '')).map(
       ({ name, kind, control, classes }) => ({ name, kind, control, classes }),
     ),
@@ -287,11 +371,12 @@ function decisiveOf({ spec, dataset, columns }: PreparedScoring, { model, weight
 function committedGroup(project: Project, jobId: number, unitKey: string): GroupUnit {
   const unit = project.committedUnits(jobId).get(unitKey) as GroupUnit | undefined;
   if (unit && (unit.file === null || existsSync(unit.file))) return unit;
-  return { next: 0, done: false, file: null, seconds: 0, skipped: [] };
+  return { next: 0, done: false, file: null, seconds: 0, skipped: [], frames: 0, labelled: [] };
 }
 
 /** The pass over the audio, group after group, committing as it goes. */
 async function collectStatistics(
+  thread: InferenceThread,
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
@@ -299,17 +384,12 @@ async function collectStatistics(
 ): Promise<GroupUnit[]> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
-  const thread = run.engine.inference();
   const columns = columnsOf(prepared, pass);
   const plan = {
     layers: opened.layers,
     width: opened.width,
     units: settings.units,
-    columns: columns.map(({ name, kind, classes }): TargetColumn => ({
-      name,
-      kind,
-      k: kind === 'classification' ? classes.length : 1,
-    })),
+    columns: columns.map(({ name, kind, k }): TargetColumn => ({ name, kind, k })),
     sample: { rows: Math.ceil(settings.rows / prepared.groups.length), seed: settings.seed },
   };
   const units: GroupUnit[] = [];
@@ -353,20 +433,27 @@ async function collectStatistics(
       signal.throwIfAborted();
       position++;
       if (audio) {
-        const values = columns.map((column): TargetValue => column.values[utterance]);
         const { seconds } = audio;
-        try {
-          const { frames } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
-          if (frames === 0)
-            unit.skipped.push({
-              file: prepared.dataset.utterances[utterance].path,
-              message: `is too short for one frame (${seconds.toFixed(4)} s).`,
-            });
-          else anyFrames = true;
-        } catch (error) {
-          const { code, message } = toErrorValue(error);
-          if (code !== 'invalid-data') throw error;
-          unit.skipped.push({ file: prepared.dataset.utterances[utterance].path, message });
+        const { path } = prepared.dataset.utterances[utterance];
+        const values = columns.map(({ values }): TargetValue => values[utterance]);
+        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
+        if (beyond > alignmentTolerance) {
+          unit.skipped.push({
+            file: path,
+            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
+          });
+        } else {
+          try {
+            const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
+            unit.frames += frames;
+            unit.labelled = labelled.map((count, column) => count + (unit.labelled.at(column) ?? 0));
+            if (frames === 0) unit.skipped.push({ file: path, message: `is too short for one frame (${seconds.toFixed(4)} s).` });
+            else anyFrames ||= labelled.some((count) => count > 0);
+          } catch (error) {
+            const { code, message } = toErrorValue(error);
+            if (code !== 'invalid-data') throw error;
+            unit.skipped.push({ file: path, message });
+          }
         }
         unit.seconds += seconds;
         sinceCommit += seconds;
@@ -384,7 +471,13 @@ async function collectStatistics(
     const skipped = units.flatMap((unit) => unit.skipped);
     for (const { file, message } of skipped)
       run.report({ type: 'log', level: 'warning', message: message.includes(file) ? message : `${file} ${message}` });
+    reportFrames(prepared, run, units);
     if (units.every(({ file }) => file === null)) {
+      if (skipped.length === 0)
+        throw new ForetuneError(
+          'invalid-data',
+          `None of the ${units.reduce((total, { frames }) => total + frames, 0)} frames lies in a labelled interval; are the alignments those of these files?`,
+        );
       throw new ForetuneError(
         'invalid-data',
         `None of the ${skipped.length} audio files of ${prepared.dataset.path} gave a frame; the first: ${skipped[0].file}: ${skipped[0].message}`,
@@ -392,6 +485,27 @@ async function collectStatistics(
     }
   }
   return units;
+}
+
+/** Frames with a label, by column; only where labels are of stretches can there be others. */
+function framesByLabel({ columns }: PreparedScoring, units: GroupUnit[]) {
+  const frames = units.reduce((total, unit) => total + unit.frames, 0);
+  return columns.flatMap(({ name, control, values }, column) => {
+    if (control !== '' || !values.some(isAligned)) return [];
+    const labelled = units.reduce((total, unit) => total + (unit.labelled.at(column) ?? 0), 0);
+    return [{ label: name, labelled, dropped: frames - labelled }];
+  });
+}
+
+/** Says how many frames were dropped because they lie in no interval. */
+function reportFrames(prepared: PreparedScoring, run: ScoringRun, units: GroupUnit[]): void {
+  for (const { label, labelled, dropped } of framesByLabel(prepared, units)) {
+    run.report({
+      type: 'log',
+      level: 'info',
+      message: `${label}: ${labelled} frames have a label, ${dropped} lie in no interval and were dropped.`,
+    });
+  }
 }
 
 /** The shuffled control belongs to the model's own weights only. */
@@ -446,7 +560,7 @@ async function scorePass(
         ci_high: score.high,
         n: score.n,
         d: score.d,
-        classes: column.kind === 'classification' ? score.targets : 0,
+        classes: column.kind === 'regression' ? 0 : score.targets,
         control: pass.weights === 'random' ? 'random-weights' : column.control,
       };
       return { ...row, modelId, replicates: score.replicates, resampling: settings.resampling, notes: score.notes };
@@ -458,6 +572,24 @@ async function scorePass(
     run.project.saveScores(run.experimentId, recipe, rows);
     run.project.commitUnit(run.jobId, `${pass.key}/scored`, {});
   });
+}
+
+/** Where labels of stretches came from, what was made of them, and how many frames had one. */
+function alignmentsOf(prepared: PreparedScoring, report: AlignmentReport, units: GroupUnit[]) {
+  const { path, formats, found, missing, problems, notes, fingerprint } = report;
+  const { tier, fold, without } = prepared.spec.data.alignments!;
+  return {
+    path,
+    fingerprint,
+    formats,
+    tier: tier ?? 'named like the label',
+    fold: fold ?? 'none',
+    without: without ?? [],
+    utterances: { aligned: found, withoutAlignment: missing, left: problems.length },
+    frames: framesByLabel(prepared, units),
+    frameRule: 'label of the interval that holds the centre of the receptive field',
+    notes,
+  };
 }
 
 /** A score that could not be had is told once per reason, not once per layer. */
@@ -497,13 +629,8 @@ async function headOf({ spec }: PreparedScoring, run: ScoringRun, { model, weigh
 type ScoredPass = Pick<OpenReply, 'provider' | 'fallbacks' | 'layers' | 'width'> & { reused: boolean };
 
 /** Everything a reader needs to make the numbers of a pass again. */
-function recipeOf(
-  { spec, dataset, columns }: PreparedScoring,
-  run: ScoringRun,
-  { model, weights }: Pass,
-  opened: ScoredPass,
-  units: GroupUnit[],
-) {
+function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }: Pass, opened: ScoredPass, units: GroupUnit[]) {
+  const { spec, dataset, columns, alignments } = prepared;
   return {
     ...versions,
     model: {
@@ -514,9 +641,11 @@ function recipeOf(
       dtype: model.dtype,
       preprocessing: model.preprocessing,
       notes: model.notes,
+      ...(model.merge ? { merge: model.merge } : {}),
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },
+    ...(alignments ? { alignments: alignmentsOf(prepared, alignments, units) } : {}),
     settings: spec.settings,
     labels: columns
       .filter(({ control }) => control === '')

@@ -21,6 +21,8 @@ const keptPassSchema = z.object({
       file: z.string().nullable(),
       seconds: z.number(),
       skipped: z.array(z.object({ file: z.string(), message: z.string() })),
+      frames: z.number().int().nonnegative(),
+      labelled: z.array(z.number().int().nonnegative()),
     }),
   ),
 });

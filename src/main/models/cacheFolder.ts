@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants, copyFile, link, mkdir, open, readdir, realpath, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { writeError } from '#main/formats/atomicFile.ts';
 
@@ -51,6 +51,7 @@ export async function linkOrCopy(from: string, to: string): Promise<'linked' | '
   try {
     // A hard link of a symbolic link would be a symbolic link.
     const file = await realpath(from);
+    await mkdir(dirname(to), { recursive: true });
     try {
       await link(file, to);
       return 'linked';
@@ -63,15 +64,18 @@ export async function linkOrCopy(from: string, to: string): Promise<'linked' | '
   }
 }
 
+/** Values as their file's tensor type has them; bytes where they are not numbers of this machine's. */
+type SideValues = Float32Array | Int8Array | Uint8Array;
+
 /** A tensor to be written into a side file; its values are asked for when it is its turn. */
 export interface SideTensor {
   name: string;
-  values: () => Float32Array | Promise<Float32Array>;
+  values: () => SideValues | Promise<SideValues>;
 }
 
 const alignment = 64;
 
-/** Writes tensors as float32 into a new file, one after the other. @returns each one's byte range */
+/** Writes tensors, as they are given, into a new file, one after the other. @returns each one's byte range */
 export async function writeSideFile(
   path: string,
   tensors: Iterable<SideTensor>,

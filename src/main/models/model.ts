@@ -1,7 +1,10 @@
 import { type Checkpoint } from '#main/formats/tensors.ts';
 
+import { type MemberCard } from '#shared/merge.ts';
+
 import { type EncoderConfig } from './config.ts';
 import { type FrontEnd } from './frames.ts';
+import { type Head } from './heads.ts';
 import { type OnnxSource } from './onnxModel.ts';
 
 export type { FrontEnd };
@@ -15,6 +18,30 @@ export interface HuggingFaceSource {
   checkpoint: Checkpoint;
   /** What tensor names begin with in the checkpoint: `hubert.` in a checkpoint with a head, often nothing. */
   prefix: string;
+  /** What stands on the encoder; null where there is none that can be used. */
+  head: Head | null;
+  /** Why the head that config.json names cannot be used. */
+  headProblem?: string;
+}
+
+/** Weights that are merged when the graph is built: nothing of them is kept. */
+export interface MergedSource {
+  kind: 'merged';
+  build(options: {
+    cacheDir: string;
+    weights: 'own' | { randomSeed: number };
+    layers?: number[];
+    head?: boolean;
+  }): Promise<BuiltEncoder>;
+}
+
+/** What a head gives: logits of characters for every frame, or of classes for the utterance. */
+export interface HeadCard {
+  kind: Head['kind'];
+  /** Characters or classes; 0 where the file does not say. */
+  outputs: number;
+  /** Names of the classes, where they are known. */
+  labels: string[];
 }
 
 /** An opened speech encoder: everything known about it without reading its weights. */
@@ -39,9 +66,13 @@ export interface EncoderModel {
   frontEnd: FrontEnd | null;
   /** Does a norm run over time, so that padding would change results? */
   wholeUtteranceNorm: boolean;
+  /** null for a bare encoder. */
+  head: HeadCard | null;
   /** What was guessed or ignored, one sentence each. */
   notes: string[];
-  source: HuggingFaceSource | OnnxSource;
+  /** Of a merge that is not written: what it is made of. */
+  merge?: MemberCard;
+  source: HuggingFaceSource | OnnxSource | MergedSource;
 }
 
 /** A graph on disk that onnxruntime opens by path. */
@@ -52,6 +83,8 @@ export interface BuiltEncoder {
   extraInputs: { name: string; kind: 'attention-mask' | 'length'; type: 'int64' | 'int32' | 'bool' | 'float32' }[];
   /** Hidden states, float32 [1, frames, width]. */
   outputs: { layer: number; name: string }[];
+  /** The head's output where it was asked for: float32 [1, frames, characters] or [1, classes]. */
+  logits?: { name: string; kind: Head['kind'] };
   /** What a user should know about this build, one sentence each. */
   notes?: string[];
   /** Removes what this build put into the cache. */

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, copyFile, link, mkdir, open, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { writeError } from '#main/formats/atomicFile.ts';
@@ -17,8 +16,11 @@ import { findTaps, mainDataFlow, type Tap } from '#main/onnx/taps.ts';
 import { encodeFloats, gaussianLike, readFloats } from '#main/onnx/weights.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
+import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
+import { noHead } from './heads.ts';
+
 // A type-only statement: model.ts imports this file.
-import type { BuiltEncoder, EncoderModel } from './model.ts';
+import type { BuiltEncoder, EncoderModel, HeadCard } from './model.ts';
 
 /** What a user may say about an exported encoder instead of letting it be guessed. */
 export interface OnnxMapping {
@@ -38,6 +40,15 @@ export interface OnnxSource {
   input: { name: string; rank: 2 | 3 };
   extraInputs: ExtraInput[];
   taps: OnnxTap[];
+  /** The output "logits"; null where there is none. */
+  logits: OnnxLogits | null;
+}
+
+/** A head's output, and whether it has to be brought to float32. */
+export interface OnnxLogits {
+  tensor: string;
+  kind: HeadCard['kind'];
+  cast: boolean;
 }
 
 /** A hidden state, and whether it has to be brought to float32. */
@@ -51,7 +62,7 @@ const copyBelow = 64 * 2 ** 20;
 const dtypeNames: Record<number, string> = { 1: 'F32', 10: 'F16', 16: 'BF16', 11: 'F64', 3: 'I8', 2: 'U8' };
 
 /** The .onnx file of a path: the file itself, the only one of a folder, or its onnx/model.onnx. */
-async function findFile(path: string): Promise<string> {
+export async function findOnnxFile(path: string): Promise<string> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -76,7 +87,8 @@ async function findFile(path: string): Promise<string> {
   throw new ForetuneError('not-found', `${path} holds no .onnx file.`);
 }
 
-async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
+/** Opens a file for the time of `use`. */
+export async function withSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
   const source = await openFile(path);
   try {
     return await use(source);
@@ -200,6 +212,17 @@ function constantNote({ nodes }: OnnxStructure): string[] {
     : [];
 }
 
+/** The output named "logits": characters for every frame, or classes for the utterance by its rank. */
+function findLogits({ outputs, valueInfo }: OnnxStructure): { tensor: string; card: HeadCard } | null {
+  const found = outputs.find(({ name, elementType }) => /^logits$/i.test(name) && (elementType === 0 || isFloat(elementType)));
+  if (!found) return null;
+  const shape = found.shape ?? valueInfo.get(found.name)?.shape ?? null;
+  const last = shape?.at(-1);
+  if (shape !== null && shape.length !== 2 && shape.length !== 3) return null;
+  const kind = shape?.length === 2 ? 'classification' : 'ctc';
+  return { tensor: found.name, card: { kind, outputs: typeof last === 'number' && last > 0 ? last : 0, labels: [] } };
+}
+
 /**
  * Opens an exported encoder: finds the waveform input, the hidden states, the front end and the preprocessing without reading
  * the weights, and says in `notes` what was guessed.
@@ -209,7 +232,7 @@ function constantNote({ nodes }: OnnxStructure): string[] {
  */
 export async function openOnnxModel(path: string, options: { mapping?: OnnxMapping } = {}): Promise<EncoderModel> {
   const { mapping = {} } = options;
-  const file = await findFile(path);
+  const file = await findOnnxFile(path);
   return withSource(file, async (source) => {
     const structure = await readStructure(source);
     const files = await confineExternalData(file, structure);
@@ -221,6 +244,7 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
     const { preprocessing, notes: preprocessingNotes } = await preprocessingOf(file, mapping);
     const initializers = [...structure.initializers.values()];
     const isPlain = isFloat32Throughout(structure);
+    const logits = findLogits(structure);
     const notes = [how, ...tapNotes, ...inputNotes, ...preprocessingNotes, ...constantNote(structure)];
     if (structure.functions > 0)
       notes.push(`The graph calls ${structure.functions} functions of its own, into which no layer search goes.`);
@@ -240,8 +264,16 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
       preprocessing,
       frontEnd: flow && frontEndEnd >= 0 ? convolutionChain(structure, flow, frontEndEnd) : null,
       wholeUtteranceNorm: flow !== null && frontEndEnd >= 0 && normalisesOverTime(flow, frontEndEnd),
+      head: logits && logits.card,
       notes,
-      source: { kind: 'onnx', file: resolve(file), input, extraInputs, taps: taps.map((tap) => ({ ...tap, cast: !isPlain })) },
+      source: {
+        kind: 'onnx',
+        file: resolve(file),
+        input,
+        extraInputs,
+        taps: taps.map((tap) => ({ ...tap, cast: !isPlain })),
+        logits: logits && { tensor: logits.tensor, kind: logits.card.kind, cast: !isPlain },
+      },
     };
   });
 }
@@ -250,15 +282,16 @@ export async function openOnnxModel(path: string, options: { mapping?: OnnxMappi
 function tapAdditions(
   structure: OnnxStructure,
   taps: readonly OnnxTap[],
-): { additions: Required<Pick<Additions, 'nodes' | 'outputs'>>; outputs: BuiltEncoder['outputs'] } {
+  logits: OnnxLogits | null,
+): { additions: Required<Pick<Additions, 'nodes' | 'outputs'>> } & Pick<BuiltEncoder, 'outputs' | 'logits'> {
   const taken = new Set(structure.nodes.flatMap(({ outputs }) => outputs));
   const existing = new Map(structure.outputs.map(({ name, elementType }) => [name, elementType]));
   const nodes: Additions['nodes'] = [];
   const added = new Map<string, { name: string }>();
-  const outputs = taps.map(({ layer, tensor, permutation, cast }) => {
+  const addOutput = (label: string, { tensor, permutation, cast }: Pick<OnnxTap, 'tensor' | 'permutation' | 'cast'>): string => {
     let name = tensor;
     const step = (opType: string, attributes: Record<string, number | number[]>) => {
-      let result = `foretune.layer.${layer}.${opType}`;
+      let result = `foretune.${label}.${opType}`;
       while (taken.has(result)) result += '_';
       taken.add(result);
       nodes.push({ opType, inputs: [name], outputs: [result], attributes });
@@ -267,23 +300,11 @@ function tapAdditions(
     if (cast && existing.get(tensor) !== dataType.float) step('Cast', { to: dataType.float });
     if (permutation) step('Transpose', { perm: permutation });
     if (!existing.has(name)) added.set(name, { name });
-    return { layer, name };
-  });
-  return { additions: { nodes, outputs: [...added.values()] }, outputs };
-}
-
-/** Gives a file a second name in the cache folder, or copies it where the file systems differ or do not link. */
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  try {
-    await mkdir(dirname(to), { recursive: true });
-    try {
-      await link(from, to);
-    } catch {
-      await copyFile(from, to, constants.COPYFILE_FICLONE);
-    }
-  } catch (error) {
-    throw writeError(to, error);
-  }
+    return name;
+  };
+  const outputs = taps.map((tap) => ({ layer: tap.layer, name: addOutput(`layer.${tap.layer}`, tap) }));
+  const head = logits && { name: addOutput('logits', { ...logits, permutation: null }), kind: logits.kind };
+  return { additions: { nodes, outputs: [...added.values()] }, outputs, logits: head ?? undefined };
 }
 
 /** A file name that no external data uses. */
@@ -304,73 +325,27 @@ async function writeRandomWeights(
   structure: OnnxStructure,
   sourceOf: (initializer: OnnxInitializer) => ByteSource,
 ): Promise<Map<string, Place>> {
-  const places = new Map<string, Place>();
-  const alignment = 64;
-  let end = 0;
-  const handle = await open(path, 'wx').catch((error: unknown) => {
-    throw writeError(path, error);
-  });
-  try {
-    for (const initializer of structure.initializers.values()) {
-      const { name, dims, dataType: type, elements } = initializer;
-      if (!isFloat(type) || dims.length < 2 || elements === 0) continue;
-      const bytes = encodeFloats(gaussianLike(await readFloats(sourceOf(initializer), initializer), seed, name), type);
-      const offset = Math.ceil(end / alignment) * alignment;
-      for (let done = 0; done < bytes.byteLength;) {
-        const { bytesWritten } = await handle
-          .write(bytes, done, Math.min(bytes.byteLength - done, 1 << 30), offset + done)
-          .catch((error: unknown) => {
-            throw writeError(path, error);
-          });
-        done += bytesWritten;
-      }
-      places.set(name, { location, offset, length: bytes.byteLength });
-      end = offset + bytes.byteLength;
-    }
-  } finally {
-    await handle.close();
-  }
-  if (places.size === 0) {
+  const weights = [...structure.initializers.values()].filter(
+    ({ dims, dataType: type, elements }) => isFloat(type) && dims.length >= 2 && elements > 0,
+  );
+  if (weights.length === 0) {
     throw new ForetuneError(
       'unsupported',
       `${structure.file} has no floating-point weights that could be made random; the random-weights control needs an export that is not quantised.`,
     );
   }
-  return places;
-}
-
-let builds = 0;
-
-/**
- * A folder of this process's own for one build. Folders of processes that died on this machine with the same build are removed
- * on the way; sharing folders instead would let one process delete what another is about to load.
- */
-async function newBuildFolder(cacheDir: string, key: string): Promise<string> {
-  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
-  const prefix = `onnx-${key}-${host}-`;
-  const folder = join(cacheDir, `${prefix}${process.pid}-${builds++}`);
-  try {
-    await mkdir(cacheDir, { recursive: true });
-    for (const name of await readdir(cacheDir)) {
-      const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length).split('-')[0]) : NaN;
-      if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(cacheDir, name), { recursive: true, force: true });
-    }
-    // What an earlier process with this number left behind.
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
-  } catch (error) {
-    throw writeError(folder, error);
-  }
-  return folder;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  const places = await writeSideFile(
+    path,
+    weights.map((initializer) => ({
+      name: initializer.name,
+      values: async () =>
+        encodeFloats(
+          gaussianLike(await readFloats(sourceOf(initializer), initializer), seed, initializer.name),
+          initializer.dataType,
+        ),
+    })),
+  );
+  return new Map([...places].map(([name, place]) => [name, { location, ...place }]));
 }
 
 /**
@@ -378,16 +353,19 @@ function isRunning(pid: number): boolean {
  * user's own (a copy only where links do not work). Random weights keep each tensor's mean and standard deviation.
  * @param options.cacheDir the build gets a folder in it, which `dispose` removes
  * @param options.layers hidden_states indices, all by default
+ * @param options.head whether the logits are given too
  * @throws ForetuneError `mismatch` if the file changed since it was opened, `not-found` for a layer that the export lacks,
  *   `no-space`, and everything that `openOnnxModel` throws.
  */
 export async function buildOnnxEncoder(
   model: EncoderModel,
-  options: { cacheDir: string; weights: 'own' | { randomSeed: number }; layers?: number[] },
+  options: { cacheDir: string; weights: 'own' | { randomSeed: number }; layers?: number[]; head?: boolean },
 ): Promise<BuiltEncoder> {
   const { source: origin, fingerprint, name } = model;
   if (origin.kind !== 'onnx') throw new ForetuneError('internal', `${name} is no ONNX model but was built as one.`);
   const { weights, layers } = options;
+  if (options.head && !origin.logits) throw noHead(name);
+  const head = options.head ? origin.logits : null;
   const missing = layers?.find((layer) => !origin.taps.some((tap) => tap.layer === layer));
   if (missing !== undefined) {
     throw new ForetuneError(
@@ -402,12 +380,12 @@ export async function buildOnnxEncoder(
     if ((await fingerprintOf(source, structure, files)) !== fingerprint) {
       throw new ForetuneError('mismatch', `${origin.file} has changed since it was opened; open it again.`);
     }
-    const { additions, outputs } = tapAdditions(structure, taps);
+    const { additions, outputs, logits } = tapAdditions(structure, taps, head);
     const key = createHash('sha256')
-      .update(JSON.stringify([fingerprint, taps, weights]))
+      .update(JSON.stringify([fingerprint, taps, head, weights]))
       .digest('hex')
       .slice(0, 16);
-    const folder = await newBuildFolder(options.cacheDir, key);
+    const folder = await newBuildFolder(options.cacheDir, 'onnx', key);
     const dispose = () => rm(folder, { recursive: true, force: true });
     try {
       const path = join(folder, freeName('graph.onnx', files));
@@ -436,15 +414,18 @@ export async function buildOnnxEncoder(
           return { location: own, offset: payload.offset, length: payload.length };
         };
         bytes = await rewriteModel(source, structure, place, additions);
-        if (usesOwn) await linkOrCopy(await realpath(origin.file), join(folder, own));
+        if (usesOwn) await linkOrCopy(origin.file, join(folder, own));
       }
-      for (const { location, path: data } of files.values())
-        await linkOrCopy(data, join(folder, ...(relativeSteps(location) ?? [])));
+      // Two locations, such as "w" and "./w", may name one file.
+      const copies = new Map(
+        [...files.values()].map((data) => [join(folder, ...(relativeSteps(data.location) ?? [])), data.path]),
+      );
+      for (const [to, data] of copies) await linkOrCopy(data, to);
       await writeFile(path, bytes, { flag: 'wx' }).catch((error: unknown) => {
         throw writeError(path, error);
       });
       const notes = weights === 'own' ? [] : constantNote(structure);
-      return { path, input: origin.input, extraInputs: origin.extraInputs, outputs, notes, dispose };
+      return { path, input: origin.input, extraInputs: origin.extraInputs, outputs, logits, notes, dispose };
     } catch (error) {
       await dispose();
       throw error;

@@ -6,6 +6,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type Parameter, type ParameterSource } from './architectures/context.ts';
 import { emitEncoder } from './architectures/encoder.ts';
 import { type EncoderConfig } from './config.ts';
+import { type Head } from './heads.ts';
 
 /** A parameter's bytes: a range of a file in the graph's folder. */
 export interface PlacedTensor {
@@ -24,7 +25,7 @@ export const floatTypes: Partial<Record<Dtype, number>> = {
   F64: dataType.double,
 };
 
-/** Parameters that lie in files of the graph's folder. Other types are cast to float32, which onnxruntime does once, at load. */
+/** Parameters that lie in files of the graph's folder. Other types are cast to the graph's, which onnxruntime does once, at load. */
 export function placedParameters(
   graph: GraphBuilder,
   has: (name: string) => boolean,
@@ -39,7 +40,7 @@ export function placedParameters(
       if (value === undefined) {
         const { dataType: type, ...data } = placeOf(parameter);
         value = graph.initializer({ name, dataType: type, dims: shape, data });
-        if (type !== dataType.float) value = graph.node('Cast', [value], { to: dataType.float });
+        if (type !== graph.floatType) value = graph.node('Cast', [value], { to: graph.floatType });
         values.set(name, value);
       }
       return value;
@@ -47,8 +48,13 @@ export function placedParameters(
   };
 }
 
-/** Every parameter that the graph up to the given layers asks for, in the graph's order. Found by emitting it once. */
-export function neededParameters(config: EncoderConfig, layers: readonly number[], has: (name: string) => boolean): Parameter[] {
+/** Every parameter that the graph up to the given layers, or to its head, asks for, in the graph's order. Found by emitting it once. */
+export function neededParameters(
+  config: EncoderConfig,
+  layers: readonly number[],
+  has: (name: string) => boolean,
+  head: Head | null = null,
+): Parameter[] {
   const needed = new Map<string, Parameter>();
   const recorder: ParameterSource = {
     has,
@@ -57,7 +63,7 @@ export function neededParameters(config: EncoderConfig, layers: readonly number[
       return parameter.name;
     },
   };
-  emitEncoder(new GraphBuilder(), recorder, config, layers);
+  emitEncoder(new GraphBuilder(), recorder, config, layers, head);
   return [...needed.values()];
 }
 
@@ -74,7 +80,7 @@ export function findPrefix(checkpoint: Checkpoint): string {
 }
 
 /**
- * Finds the encoder's parameters in a checkpoint.
+ * Finds the parameters of the encoder, and of its head if that is given, in a checkpoint.
  * @param path begins the sentences
  * @returns the records by parameter name (without prefix), in the graph's order
  * @throws ForetuneError `mismatch` for missing tensors or wrong shapes, `unsupported` for weights that are not floating-point.
@@ -85,29 +91,32 @@ export function findParameters(
   checkpoint: Checkpoint,
   prefix: string,
   layers: readonly number[] = allLayers(config),
+  head: Head | null = null,
 ): Map<string, TensorRecord> {
   const { tensors } = checkpoint;
-  const needed = neededParameters(config, layers, (name) => tensors.has(prefix + name));
-  const missing = needed.filter(({ name }) => !tensors.has(prefix + name));
+  const needed = neededParameters(config, layers, (name) => tensors.has(prefix + name), head);
+  const stored = ({ name, beside }: Parameter) => (beside ? name : prefix + name);
+  const missing = needed.filter((parameter) => !tensors.has(stored(parameter)));
   if (missing.length > 0) {
     throw new ForetuneError(
       'mismatch',
-      `${path} lacks ${missing.length} of the ${needed.length} tensors that config.json asks for, the first being "${prefix}${missing[0].name}"; the weights are incomplete or belong to another configuration.`,
+      `${path} lacks ${missing.length} of the ${needed.length} tensors that config.json asks for, the first being "${stored(missing[0])}"; the weights are incomplete or belong to another configuration.`,
     );
   }
   const found = new Map<string, TensorRecord>();
-  for (const { name, shape } of needed) {
-    const record = tensors.get(prefix + name)!;
+  for (const parameter of needed) {
+    const { name, shape } = parameter;
+    const record = tensors.get(stored(parameter))!;
     if (record.shape.length !== shape.length || record.shape.some((size, axis) => size !== shape[axis])) {
       throw new ForetuneError(
         'mismatch',
-        `${path}: tensor "${prefix}${name}" has shape [${record.shape.join(', ')}], but config.json asks for [${shape.join(', ')}]; the weights belong to another configuration.`,
+        `${path}: tensor "${stored(parameter)}" has shape [${record.shape.join(', ')}], but config.json asks for [${shape.join(', ')}]; the weights belong to another configuration.`,
       );
     }
     if (floatTypes[record.dtype] === undefined) {
       throw new ForetuneError(
         'unsupported',
-        `${path}: tensor "${prefix}${name}" has type ${record.dtype}; Foretune opens weights in F32, F16, BF16 and F64, not quantised ones.`,
+        `${path}: tensor "${stored(parameter)}" has type ${record.dtype}; Foretune opens weights in F32, F16, BF16 and F64, not quantised ones.`,
       );
     }
     found.set(name, record);

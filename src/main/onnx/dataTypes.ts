@@ -1,5 +1,5 @@
 /** TensorProto.DataType (onnx.proto) of the types this program looks at. */
-export const dataType = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10, double: 11, bfloat16: 16 } as const;
+export const dataType = { float: 1, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10, double: 11, bfloat16: 16 } as const;
 
 const names: Record<number, string> = {
   1: 'float32',

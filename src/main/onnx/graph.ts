@@ -53,7 +53,13 @@ export class GraphBuilder {
   readonly #inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #outputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #constants = new Map<string, string>();
+  /** The type of floating-point values between inputs and outputs, which are float32 in any case. */
+  readonly floatType: number;
   #scope = '';
+
+  constructor({ float = 'float' }: { float?: 'float' | 'float16' } = {}) {
+    this.floatType = dataType[float];
+  }
 
   /** Prefixes the names of everything that `emit` adds: `encoder/layers.0/Gemm_7`. */
   scoped<T>(scope: string, emit: () => T): T {
@@ -100,11 +106,18 @@ export class GraphBuilder {
     return name;
   }
 
-  /** A float32 constant: a scalar, or [n]. */
+  /** A floating-point constant: a scalar, or [n]. */
   floats(values: number | ArrayLike<number>): string {
-    return typeof values === 'number'
-      ? this.#constant('float', dataType.float, [], floatBytes([values]))
-      : this.#constant('float', dataType.float, [values.length], floatBytes(values));
+    const value =
+      typeof values === 'number'
+        ? this.#constant('float', dataType.float, [], floatBytes([values]))
+        : this.#constant('float', dataType.float, [values.length], floatBytes(values));
+    return this.floatType === dataType.float ? value : this.node('Cast', [value], { to: this.floatType });
+  }
+
+  /** A float64 constant: a scalar. */
+  double(value: number): string {
+    return this.#constant('double', dataType.double, [], new Uint8Array(Float64Array.of(value).buffer));
   }
 
   /** An int64 constant: a scalar, or [n]. */
@@ -117,12 +130,15 @@ export class GraphBuilder {
   /** A float32 input of the graph. */
   input(name: string, dims: readonly Dimension[]): string {
     this.#inputs.push(valueMessage(name, dataType.float, dims));
-    return name;
+    return this.floatType === dataType.float ? name : this.node('Cast', [name], { to: this.floatType });
   }
 
   /** Makes `value` (float32) an output of the graph under a name of its own. */
   output(name: string, value: string, dims: readonly Dimension[]): string {
-    this.#nodes.push({ opType: 'Identity', name: `${name}/Identity`, input: [value], output: [name] });
+    const isCast = this.floatType !== dataType.float;
+    const opType = isCast ? 'Cast' : 'Identity';
+    const attribute = isCast ? [attributeMessage('to', dataType.float)] : [];
+    this.#nodes.push({ opType, name: `${name}/${opType}`, input: [value], output: [name], attribute });
     this.#outputs.push(valueMessage(name, dataType.float, dims));
     return name;
   }

@@ -23,6 +23,7 @@ export interface TapResult {
   notes: string[];
 }
 
+const transposedNote = 'Hidden states are stored frames first; they are transposed.';
 const mappingHelp = 'name the tensors with the mapping option "layers" if that is not right';
 
 /** Names of layer outputs as exporters and their users write them: hidden_states.3, hidden_state_3, layer_3, encoder.layers.3, block[3], ... */
@@ -91,7 +92,7 @@ function makers(structure: OnnxStructure): Map<string, number> {
   );
 }
 
-function explicitTaps(structure: OnnxStructure, layers: readonly string[]): TapResult {
+function explicitTaps(structure: OnnxStructure, layers: readonly string[], input: string | undefined): TapResult {
   const made = makers(structure);
   for (const [layer, tensor] of layers.entries()) {
     if (made.has(tensor)) continue;
@@ -105,10 +106,14 @@ function explicitTaps(structure: OnnxStructure, layers: readonly string[]): TapR
   }
   if (layers.length === 0)
     throw new ForetuneError('usage', `The mapping for ${structure.file} lists no layers; give at least one tensor name.`);
-  return result(
-    layers.map((tensor, layer) => ({ layer, tensor, permutation: null })),
-    `${layers.length} layers by the given mapping.`,
-  );
+  const cuts = (input === undefined ? null : mainDataFlow(structure, input))?.cuts ?? [];
+  const placeOf = new Map(cuts.map(({ tensor }, place) => [tensor, place]));
+  const taps = layers.map((tensor, layer) => {
+    const place = placeOf.get(tensor);
+    return { layer, tensor, permutation: place === undefined ? null : permutationTo(cuts, place) };
+  });
+  const isTransposed = taps.some(({ permutation }) => permutation !== null);
+  return result(taps, `${layers.length} layers by the given mapping.`, isTransposed ? [transposedNote] : []);
 }
 
 function tapsByOutputName(structure: OnnxStructure): TapResult | null {
@@ -169,8 +174,7 @@ function tapsOfBlocks({ cuts }: DataFlow, { boundaries, how, closingNorm }: Bloc
       `The last layer (${boundaries.length - 1}) is the output of the last block, before the encoder's closing norm, as in transformers from version 5 (up to 4 it was taken after).`,
     );
   }
-  if (taps.some(({ permutation }) => permutation !== null))
-    notes.push('Hidden states are stored frames first; they are transposed.');
+  if (taps.some(({ permutation }) => permutation !== null)) notes.push(transposedNote);
   return result(taps, `A plain export: ${how}; their outputs are added to the graph; ${mappingHelp}.`, notes);
 }
 
@@ -200,10 +204,10 @@ export function mainDataFlow(structure: OnnxStructure, input: string): DataFlow 
  * @throws ForetuneError `usage` for a mapping with unknown names, `unsupported` if no output can be a hidden state.
  */
 export function findTaps(structure: OnnxStructure, options: { input?: string; layers?: readonly string[] } = {}): TapResult {
-  if (options.layers) return explicitTaps(structure, options.layers);
+  const input = options.input ?? structure.inputs.find(({ elementType }) => isFloat(elementType))?.name;
+  if (options.layers) return explicitTaps(structure, options.layers, input);
   const byOutput = tapsByOutputName(structure);
   if (byOutput) return byOutput;
-  const input = options.input ?? structure.inputs.find(({ elementType }) => isFloat(elementType))?.name;
   const main = input === undefined ? null : mainFlow(structure, input);
   if (main) {
     const byTensor = tapsByTensorName(main.flow);

@@ -4,12 +4,20 @@ import { basename, dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { ZodError } from 'zod';
 
-import { ForetuneError, toErrorValue } from '#shared/errors.ts';
+import { type ErrorCode, ForetuneError, toErrorValue } from '#shared/errors.ts';
 
 import { lockForWriting, type WriterLock } from './lock.ts';
 import { applicationId, type Migration, migrations as allMigrations } from './migrations.ts';
 
 export type ProjectMode = 'write' | 'read';
+
+/** How writing goes: what a window says of the project's saved state. */
+export interface WriteHealth {
+  /** Why the last write was refused by the disk or another process; null once one has gone through again. */
+  failure: ForetuneError | null;
+  /** Called when `failure` changes. */
+  onChange: () => void;
+}
 
 /** An open project file: what the query modules work on. */
 export interface Connection {
@@ -23,6 +31,7 @@ export interface Connection {
   readonly read: <T>(work: () => T) => T;
   /** Runs writes as one transaction: all of them or none. */
   readonly write: <T>(work: () => T) => T;
+  readonly health: WriteHealth;
   close(): void;
 }
 
@@ -168,8 +177,18 @@ function freeBackupName(path: string, version: number): string {
   return name;
 }
 
+/** Refusals that come from the disk or from another process, not from what was to be written. */
+const diskRefusals: readonly ErrorCode[] = ['no-space', 'unreadable', 'corrupt', 'locked'];
+
 function connection(db: Database.Database, path: string, mode: ProjectMode, lock?: WriterLock): Connection {
+  const health: WriteHealth = { failure: null, onChange: () => undefined };
+  const note = (failure: ForetuneError | null): void => {
+    if (health.failure?.message === failure?.message) return;
+    health.failure = failure;
+    health.onChange();
+  };
   return {
+    health,
     db,
     path,
     directory: path === ':memory:' ? undefined : dirname(path),
@@ -177,7 +196,14 @@ function connection(db: Database.Database, path: string, mode: ProjectMode, lock
     read: (work) => guarded(path, () => db.transaction(work).deferred()),
     write(work) {
       if (mode === 'read') throw new ForetuneError('usage', `${path} was opened read-only and cannot be changed.`);
-      return guarded(path, () => db.transaction(work).immediate());
+      try {
+        const result = guarded(path, () => db.transaction(work).immediate());
+        note(null);
+        return result;
+      } catch (error) {
+        if (error instanceof ForetuneError && diskRefusals.includes(error.code)) note(error);
+        throw error;
+      }
     },
     close() {
       if (!db.open) return;
@@ -198,7 +224,7 @@ function connection(db: Database.Database, path: string, mode: ProjectMode, lock
   };
 }
 
-function assertFolderWritable(path: string): void {
+function assertFolderWritable(path: string, remedy = 'copy it elsewhere or open it read-only'): void {
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (error) {
@@ -207,7 +233,7 @@ function assertFolderWritable(path: string): void {
       throw new ForetuneError('not-found', `The folder ${dirname(path)} does not exist.`, { cause: error });
     throw new ForetuneError(
       code,
-      `${path} cannot be written: its folder is ${code === 'no-space' ? 'on a read-only disk' : 'not writable by you'}; copy it elsewhere or open it read-only.`,
+      `${path} cannot be written: its folder is ${code === 'no-space' ? 'on a read-only disk' : 'not writable by you'}; ${remedy}.`,
       { cause: error },
     );
   }
@@ -225,7 +251,7 @@ function memoryDatabase(migrations: readonly Migration[], content?: Buffer): Dat
  * The file appears under its name only when it is complete.
  */
 export function createFile(path: string, fill: (db: Database.Database) => void): void {
-  assertFolderWritable(path);
+  assertFolderWritable(path, 'choose another folder');
   const lock = guarded(path, () => lockForWriting(path));
   const temporary = `${path}.${process.pid}.tmp`;
   try {

@@ -32,13 +32,13 @@ export function libraryQueries({ db, directory, read, write }: Connection) {
   const modelFingerprint = db.prepare('SELECT name, fingerprint FROM models WHERE id = ?');
   const moveModel = db.prepare('UPDATE models SET path = ? WHERE id = ?');
   const upsertDataset = db.prepare(`
-    INSERT INTO datasets (name, path, audio_column, fingerprint, utterances, hours, problems)
-    VALUES (@name, @path, @audioColumn, @fingerprint, @utterances, @hours, @problems)
-    ON CONFLICT (name, fingerprint) DO UPDATE SET path = @path, audio_column = @audioColumn, utterances = @utterances,
+    INSERT INTO datasets (name, path, audio_column, audio_root, fingerprint, utterances, hours, problems)
+    VALUES (@name, @path, @audioColumn, @audioRoot, @fingerprint, @utterances, @hours, @problems)
+    ON CONFLICT (name, fingerprint) DO UPDATE SET path = @path, audio_column = @audioColumn, audio_root = @audioRoot, utterances = @utterances,
       hours = @hours, problems = @problems
     RETURNING id`);
   const selectDatasets = db.prepare(`
-    SELECT id, name, path, audio_column AS audioColumn, fingerprint, utterances, hours, problems FROM datasets ORDER BY id`);
+    SELECT id, name, path, audio_column AS audioColumn, audio_root AS audioRoot, fingerprint, utterances, hours, problems FROM datasets ORDER BY id`);
   const datasetFingerprint = db.prepare('SELECT name, fingerprint FROM datasets WHERE id = ?');
   const moveDataset = db.prepare('UPDATE datasets SET path = ? WHERE id = ?');
   const clearAudio = db.prepare('DELETE FROM dataset_audio WHERE dataset_id = ?');
@@ -98,7 +98,13 @@ export function libraryQueries({ db, directory, read, write }: Connection) {
     upsertDataset(entry: DatasetEntry & { audio?: readonly string[] }): number {
       const dataset = checkedEntry(datasetEntrySchema, entry, `The data set ${entry.name}`);
       return write(() => {
-        const values = { ...dataset, path: storedPath(directory, dataset.path), problems: toJson(dataset.problems) };
+        const { path, audioRoot, problems } = dataset;
+        const values = {
+          ...dataset,
+          path: storedPath(directory, path),
+          audioRoot: audioRoot === null ? null : storedPath(directory, audioRoot),
+          problems: toJson(problems),
+        };
         const { id } = idRow.parse(upsertDataset.get(values));
         if (entry.audio !== undefined) {
           clearAudio.run(id);
@@ -115,6 +121,7 @@ export function libraryQueries({ db, directory, read, write }: Connection) {
           return datasetRecordSchema.parse({
             ...dataset,
             path: resolvedPath(directory, dataset.path),
+            audioRoot: dataset.audioRoot === null ? null : resolvedPath(directory, dataset.audioRoot),
             problems: fromJson(dataset.problems),
           });
         }),

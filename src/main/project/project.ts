@@ -7,19 +7,34 @@ import * as z from 'zod';
 import { ForetuneError } from '#shared/errors.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Connection, copyTo, createFile, openFile, openMemory, type ProjectMode, projectName } from './database.ts';
+import {
+  type Connection,
+  copyTo,
+  createFile,
+  openFile,
+  openMemory,
+  type ProjectMode,
+  projectName,
+  type WriteHealth,
+} from './database.ts';
 import { experimentQueries } from './experiments.ts';
 import { libraryQueries } from './library.ts';
 import { type Migration } from './migrations.ts';
 import { resultQueries } from './results.ts';
+import { speedQueries } from './speed.ts';
 
 /** An open project file. Every method throws ForetuneError only; writes are one transaction each. */
 export interface Project
-  extends ReturnType<typeof libraryQueries>, ReturnType<typeof experimentQueries>, ReturnType<typeof resultQueries> {
+  extends
+    ReturnType<typeof libraryQueries>,
+    ReturnType<typeof experimentQueries>,
+    ReturnType<typeof resultQueries>,
+    ReturnType<typeof speedQueries> {
   /** Absolute path, or ':memory:'. */
   readonly path: string;
   readonly name: string;
   readonly mode: ProjectMode;
+  readonly health: WriteHealth;
   /** Runs several calls as one: in a project open for writing all are saved or none, in one open for reading all see the same state. */
   transaction<T>(work: () => T): T;
   /** Writes a complete copy to a new file. Throws `usage` if there already is a file, `no-space`. */
@@ -46,8 +61,10 @@ function projectOn(connection: Connection): Project {
       ...libraryQueries(connection),
       ...experimentQueries(connection),
       ...resultQueries(connection),
+      ...speedQueries(connection),
       path,
       mode,
+      health: connection.health,
       name: nameRow.parse(db.prepare("SELECT value FROM meta WHERE key = 'name'").get())?.value ?? projectName(path),
       transaction: (work) => (mode === 'write' ? connection.write(work) : connection.read(work)),
       backup(to) {

@@ -19,10 +19,10 @@ export interface Utterance {
 }
 
 /**
- * `audio`: names audio files; `number`: every value is a number; `category`: values repeat (at most 20 different ones, or each twice
- * on average); `text`: anything else; `empty`: no values.
+ * `audio`: names audio files; `number`: every value is a number; `multi-label`: values are several labels, separated by `;` or `|`;
+ * `category`: values repeat (at most 20 different ones, or each twice on average); `text`: anything else; `empty`: no values.
  */
-export type ColumnKind = 'audio' | 'number' | 'category' | 'text' | 'empty';
+export type ColumnKind = 'audio' | 'number' | 'multi-label' | 'category' | 'text' | 'empty';
 
 export interface DatasetColumn {
   name: string;
@@ -77,6 +77,20 @@ export function parseNumber(text: string): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
+/** The labels of a cell that may hold several, separated by `;` or `|`. */
+export function labelsIn(text: string): string[] {
+  return text.split(/[;|]/).flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
+}
+
+/** Whether different values of a column are made of fewer labels, separated by `;` or `|`. */
+export function holdsSeveralLabels(different: ReadonlySet<string>): boolean {
+  const several = [...different].filter((value) => /[;|]/.test(value));
+  if (several.length === 0) return false;
+  const labels = new Set<string>();
+  for (const value of different) for (const label of labelsIn(value)) labels.add(label);
+  return labels.size >= 2 && labels.size < different.size;
+}
+
 /** "a, b, c": the columns there are, for a refusal. */
 function listed(names: readonly string[]): string {
   return names.length > 30 ? `${names.slice(0, 30).join(', ')} and ${names.length - 30} more` : names.join(', ');
@@ -124,7 +138,7 @@ async function fileSize(path: string): Promise<number | undefined> {
 }
 
 /** Folders in which a relative path is looked for, in order. Common Voice keeps its audio in `clips`. */
-function searchFolders(manifest: Manifest, root: string | undefined): string[] {
+export function searchFolders(manifest: Pick<Manifest, 'format' | 'path'>, root: string | undefined): string[] {
   if (manifest.format === 'folders') return [manifest.path];
   const beside = dirname(manifest.path);
   return [...new Set([beside, ...(root === undefined ? [] : [resolve(root)]), resolve(beside, 'clips'), resolve(beside, '..')])];
@@ -133,7 +147,7 @@ function searchFolders(manifest: Manifest, root: string | undefined): string[] {
 type Lookup = { path: string; size: number } | { path: string; size?: undefined };
 
 /** The first place where the file is, or else the first place tried. */
-async function lookUp(written: string, folders: readonly string[]): Promise<Lookup> {
+export async function lookUp(written: string, folders: readonly string[]): Promise<Lookup> {
   const places = isAbsolute(written) ? [written] : folders.map((folder) => resolve(folder, written));
   for (const path of places) {
     const size = await fileSize(path);
@@ -143,7 +157,10 @@ async function lookUp(written: string, folders: readonly string[]): Promise<Look
 }
 
 /** Results of `task` for every item, in order, a few at a time. */
-async function mapConcurrently<Item, Result>(items: readonly Item[], task: (item: Item) => Promise<Result>): Promise<Result[]> {
+export async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  task: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   let next = 0;
   const work = async () => {
@@ -177,6 +194,7 @@ function describeColumn(name: string, utterances: readonly Utterance[], isAudio:
     const values = [...different];
     if (values.every(looksLikeAudio)) return 'audio';
     if (values.every((value) => parseNumber(value) !== undefined)) return 'number';
+    if (holdsSeveralLabels(different)) return 'multi-label';
     return distinct < filled.length && (distinct <= 20 || distinct <= filled.length / 2) ? 'category' : 'text';
   };
   return { name, kind: kind(), distinct, filled: filled.length };

@@ -1,21 +1,18 @@
-import { ForetuneError } from '#shared/errors.ts';
-
-import { type LabelColumn } from './labels.ts';
-
-/** What the frames of one utterance are to be: all the same, or one class index each (-1: no label, the frame is dropped). */
-export type FrameTargets = { kind: 'constant'; value: number; frames: number } | { kind: 'frames'; values: Int32Array };
+import { type AlignedLabels } from './labels.ts';
 
 /**
- * Targets of an utterance's frames: every frame inherits its utterance's label (temporal independence: every frame is a sample).
- * Null where the utterance has no label. Throws `internal` for an utterance the column does not have.
+ * What frames are labelled as: the class of the interval that holds the centre of the frame's receptive field (temporal
+ * independence: every frame is a sample).
+ *
+ * @param times [frames] centres in seconds from the beginning of the utterance, ascending
+ * @returns [frames] class index; -1 in no interval
  */
-export function frameTargets(column: LabelColumn, utterance: number, frames: number): FrameTargets | null {
-  const value = column.values[utterance];
-  if (value === undefined) {
-    throw new ForetuneError(
-      'internal',
-      `utterance ${utterance} is none of the ${column.values.length} of column "${column.name}".`,
-    );
+export function classesAt({ starts, ends, classes }: AlignedLabels, times: Float64Array): Int32Array {
+  const labels = new Int32Array(times.length).fill(-1);
+  let interval = 0;
+  for (let frame = 0; frame < times.length; frame++) {
+    while (interval < ends.length && ends[interval] <= times[frame]) interval++;
+    if (interval < ends.length && starts[interval] <= times[frame]) labels[frame] = classes[interval];
   }
-  return value === null ? null : { kind: 'constant', value, frames };
+  return labels;
 }

@@ -11,9 +11,10 @@ export const useProject = defineStore('project', () => {
   const { api, connection } = engine();
   const app = useApp();
   const summary = shallowRef<Summary>();
-  /** Counts up when scores or notes have changed. */
+  /** Counts up when scores, notes or ground truth have changed. */
   const scoresVersion = ref(0);
   const notesVersion = ref(0);
+  const truthVersion = ref(0);
   const opening = ref(false);
   let watching = new AbortController();
   let refreshing: Promise<void> | undefined;
@@ -55,6 +56,7 @@ export const useProject = defineStore('project', () => {
     summary.value = next;
     scoresVersion.value++;
     notesVersion.value++;
+    truthVersion.value++;
     sessionStorage.setItem(sessionKey, project);
     void watch(project, signal);
   }
@@ -65,12 +67,13 @@ export const useProject = defineStore('project', () => {
     while (!signal.aborted) {
       try {
         await connection.opened(signal);
-        if (missed) await api.projects.open({ path: project, remember: false });
+        if (missed) await api.projects.open({ path: project, mode: summary.value?.readOnly ? 'read' : 'open' });
         const topics = await api.projects.watch({ project }, { signal });
         if (missed) {
           await refresh();
           scoresVersion.value++;
           notesVersion.value++;
+          truthVersion.value++;
         }
         missed = false;
         for await (const topic of topics) {
@@ -80,6 +83,7 @@ export const useProject = defineStore('project', () => {
           }
           if (topic === 'scores') scoresVersion.value++;
           else if (topic === 'notes') notesVersion.value++;
+          else if (topic === 'truth') truthVersion.value++;
           else void refresh().catch(() => undefined);
         }
         missed = true;
@@ -113,7 +117,8 @@ export const useProject = defineStore('project', () => {
     }
   }
 
-  const open = (path: string): Promise<void> => whileOpening(() => api.projects.open({ path, remember: true }));
+  const open = (path: string, mode: 'open' | 'read' = 'open'): Promise<void> =>
+    whileOpening(() => api.projects.open({ path, mode, remember: true }));
   const create = (path: string): Promise<void> => whileOpening(() => api.projects.open({ path, mode: 'create', remember: true }));
   const openDemo = (): Promise<void> => whileOpening(() => api.projects.demo({}));
 
@@ -135,6 +140,7 @@ export const useProject = defineStore('project', () => {
     experiments,
     scoresVersion,
     notesVersion,
+    truthVersion,
     opening,
     refresh,
     open,

@@ -99,7 +99,7 @@ describe('streaming statistics', () => {
               return sum / frames;
             });
             const [samples, n] = unit === 'frame' ? [rows, frames] : [mean, 1];
-            const y = new Array<number>(n).fill(value);
+            const y = new Array<number>(n).fill(value as number);
             addRows(expectedFeatures, samples, n);
             addTargets(
               expectedTargets,
@@ -168,8 +168,110 @@ describe('streaming statistics', () => {
     const statistics = new StreamingStatistics(plan, kernel);
     statistics.beginUtterance([null, null]);
     await statistics.addFrames([features(0, 5, 0), features(0, 5, 1)], 5);
-    expect(await statistics.endUtterance()).toBe(0);
+    expect(await statistics.endUtterance()).toEqual({ frames: 5, labelled: [0, 0] });
     expect(await statistics.flush()).toEqual([]);
+  });
+});
+
+describe('labels of stretches', () => {
+  const aligned: StatisticsPlan = {
+    layers: [0],
+    width,
+    units: ['frame'],
+    columns: [
+      { name: 'phones', kind: 'classification', k: 3 },
+      { name: 'word', kind: 'classification', k: 2 },
+      { name: 'prosody', kind: 'regression', k: 2 },
+      { name: 'tags', kind: 'multi-label', k: 3 },
+    ],
+  };
+  const hop = 0.02;
+  /** Two intervals with a gap before, between and after them. */
+  const phones = (u: number) => ({
+    starts: Float64Array.of(0.1, 1),
+    ends: Float64Array.of(0.7, 1.5 + 0.1 * u),
+    classes: Int32Array.of(u % 3, (u + 1) % 3),
+  });
+  const set = Array.from({ length: 6 }, (_, u) => ({
+    frames: 101 + 7 * u,
+    values: [
+      u === 3 ? null : phones(u),
+      u === 1 ? null : u % 2,
+      Float64Array.of(u, -u / 2),
+      u === 4 ? null : Float64Array.of(u % 2, 1, u > 2 ? 1 : 0),
+    ] as TargetValue[],
+  }));
+
+  /** The label of a frame in a column, as a row of k numbers, found the plain way. */
+  function row(column: number, value: TargetValue, time: number): number[] | null {
+    const { k, kind } = aligned.columns[column];
+    if (value === null) return null;
+    if (value instanceof Float64Array) return [...value];
+    if (typeof value === 'number') return kind === 'classification' ? oneHot(value, k) : [value];
+    const interval = value.starts.findIndex((start, i) => start <= time && time < value.ends[i]);
+    return interval < 0 ? null : oneHot(value.classes[interval], k);
+  }
+  const oneHot = (index: number, k: number) => Array.from({ length: k }, (_, i) => Number(i === index));
+
+  it('give the moments of the frames in intervals, beside columns of whole utterances, numbers and several labels', async () => {
+    const kernel = await openGramKernel(width, 1);
+    const statistics = new StreamingStatistics(aligned, kernel);
+    const seen = [];
+    for (const [u, { frames, values }] of set.entries()) {
+      statistics.beginUtterance(values);
+      const times = Float64Array.from({ length: frames }, (_, t) => 0.0125 + hop * t);
+      const rows = features(u, frames, 0);
+      const half = 40;
+      await statistics.addFrames([rows.slice(0, half * width)], half, times.slice(0, half));
+      await statistics.addFrames([rows.slice(half * width)], frames - half, times.slice(half));
+      seen.push(await statistics.endUtterance());
+    }
+    const [{ units }] = await statistics.flush();
+    const { strata, targets } = units.get('frame')!;
+    for (const [column, { k }] of aligned.columns.entries()) {
+      const expectedFeatures = createFeatureMoments(width);
+      const expectedTargets = createTargetMoments(k, width);
+      for (const [u, { frames, values }] of set.entries()) {
+        let labelled = 0;
+        const rows = features(u, frames, 0);
+        for (let t = 0; t < frames; t++) {
+          const y = row(column, values[column], 0.0125 + hop * t);
+          if (!y) continue;
+          labelled++;
+          const one = rows.subarray(t * width, (t + 1) * width);
+          addRows(expectedFeatures, one, 1);
+          addTargets(expectedTargets, { values: y }, one, 1, expectedFeatures.shift);
+        }
+        expect([seen[u].frames, seen[u].labelled[column]]).toEqual([frames, labelled]);
+      }
+      const total = createFeatureMoments(width, [...strata.values()][0].shift);
+      for (const [stratum, moments] of strata) if (stratumHolds(stratum, column)) addMoments(total, moments);
+      expect([total.n, targets[column].n]).toEqual([expectedFeatures.n, expectedTargets.n]);
+      // As above: float64 rounding of sums over features near 50.
+      const [gram, expectedGram] = [rawGram(total), rawGram(expectedFeatures)];
+      gram.forEach((entry, i) => expect(Math.abs(entry / expectedGram[i] - 1)).toBeLessThan(1e-11));
+      const [cross, expectedCross] = [rawCross(total, targets[column]), rawCross(expectedFeatures, expectedTargets)];
+      const scale = Math.max(...expectedCross.map(Math.abs));
+      cross.forEach((entry, i) => expect(Math.abs(entry - expectedCross[i]) / scale).toBeLessThan(1e-11));
+      targets[column].squares.forEach((square, i) => expect(square).toBeCloseTo(expectedTargets.squares[i], 9));
+    }
+    await kernel.close();
+  });
+
+  it('leave no trace of an utterance of which no frame lies in an interval', async () => {
+    const kernel = await openGramKernel(width, 1);
+    const through = async (first: number) => {
+      const statistics = new StreamingStatistics({ ...aligned, columns: aligned.columns.slice(0, 1) }, kernel);
+      for (let u = first; u < 2; u++) {
+        statistics.beginUtterance([phones(u)]);
+        const times = Float64Array.from({ length: 50 }, (_, t) => (u === 0 ? 9 : 0) + hop * t);
+        await statistics.addFrames([features(u, 50, 0)], 50, times);
+        await statistics.endUtterance();
+      }
+      return statistics.flush();
+    };
+    expect(await through(0)).toEqual(await through(1));
+    await kernel.close();
   });
 });
 

@@ -159,6 +159,9 @@ describe('findTaps', () => {
     const { taps, notes } = await tapsOf(modelOf(nodes, [waveformInput], [output]));
     expect(taps).toEqual(['x0', 'x1', 'x2'].map((tensor, layer) => ({ layer, tensor, permutation: [1, 0, 2] })));
     expect(notes.at(-1)).toContain('transposed');
+    const told = findTaps(await structureOf(modelOf(nodes, [waveformInput], [output])), { layers: ['x1', 'out'] });
+    expect(told.taps.map(({ permutation }) => permutation)).toEqual([[1, 0, 2], null]);
+    expect(told.notes).toEqual(notes.slice(-1));
   });
 
   it('is not misled by masks that are made of the signal', async () => {

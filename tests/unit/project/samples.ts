@@ -30,6 +30,7 @@ export function sampleDataset(change: Partial<DatasetEntry> = {}): DatasetEntry 
     name: 'commands',
     path: '/data/manifest.csv',
     audioColumn: 'path',
+    audioRoot: null,
     fingerprint: 'd'.repeat(64),
     utterances: 240,
     hours: 0.05,

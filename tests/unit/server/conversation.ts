@@ -1,10 +1,10 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
 
-import { demo } from '../../support/foretune.ts';
+import { demo, root } from '../../support/foretune.ts';
 
 /** What every procedure of the router answered, by its name; refusals as their code and sentence. */
 export type Transcript = Record<string, unknown>;
@@ -57,12 +57,24 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('files.places', () => api.files.places());
   await ask('files.list', () => api.files.list({ folder: model, wanted: 'model' }));
   await ask('models.inspect', () => api.models.inspect({ path: model }));
+  const exported = join(folder, 'hubert-plain.onnx');
+  cpSync(join(root, 'tests', 'golden', 'onnx', 'hubert-plain.onnx'), exported);
+  await ask('models.exported', () => api.models.exported({ path: exported }));
+  await ask('data.columns', () => api.data.columns(data));
   await ask('data.inspect', () => api.data.inspect({ ...data, label: 'word' }));
   await ask('data.label', () => api.data.label({ ...data, label: 'speaker' }));
   await ask('data.rows', () => api.data.rows({ ...data, limit: 3, find: 'yes' }));
   // In how many parts it comes depends on how fast files are decoded.
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
+  );
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
   );
   await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
   await ask('metrics.list', () => api.metrics.list());
@@ -156,6 +168,35 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
   await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
+  const sentences = join(folder, 'sentences.csv');
+  writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
+  await ask('speed.transcribe', async () =>
+    (
+      await collectStream(
+        api.speed.transcribe({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          beam: { width: 20, beta: 0 },
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('weights.superb', () => api.weights.superb({}));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;

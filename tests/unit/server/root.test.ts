@@ -66,18 +66,24 @@ const calls: Record<string, Call> = {
   'projects.report svg': (at) => api.projects.report({ path: project, svg: at('svg') }),
   'projects.export folder': (at) => api.projects.export({ project, folder: at(''), formats: ['csv'] }),
   'projects.download path': (at) => api.projects.download({ path: at('report.pdf') }),
+  'models.exported path': (at) => api.models.exported({ path: at('model.onnx') }),
+  'data.columns path': (at) => api.data.columns({ path: at('manifest.csv') }),
   'models.inspect path': (at) => api.models.inspect({ path: at('model') }),
   'models.add path': (at) => api.models.add({ project, path: at('model') }),
   'models.relocate path': (at) => api.models.relocate({ project, id: 1, path: at('model') }),
   ...Object.fromEntries<Call>(
-    (['path', 'root'] as const).flatMap((field) => {
-      const choice = (at: At) => (field === 'path' ? { path: at('manifest.csv') } : { ...inside.data, root: at('') });
+    (['path', 'root', 'alignments.path'] as const).flatMap((field) => {
+      const choice = (at: At) => {
+        if (field === 'path') return { path: at('manifest.csv') };
+        return { ...inside.data, ...(field === 'root' ? { root: at('') } : { alignments: { path: at('') } }) };
+      };
       return [
         [`data.inspect ${field}`, (at: At) => api.data.inspect(choice(at))],
         [`data.label ${field}`, (at: At) => api.data.label({ ...choice(at), label: 'word' })],
         [`data.add ${field}`, (at: At) => api.data.add({ ...choice(at), project })],
         [`data.rows ${field}`, (at: At) => api.data.rows(choice(at))],
         [`data.survey ${field}`, (at: At) => drain(api.data.survey(choice(at)))],
+        [`data.alignments ${field}`, (at: At) => drain(api.data.alignments(choice(at)))],
         [`data.clip ${field}`, (at: At) => api.data.clip({ ...choice(at), index: 0 })],
         [
           `jobs.score spec.data.${field}`,
@@ -137,6 +143,42 @@ const calls: Record<string, Call> = {
   ),
   'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
   'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
+      `speed.transcribe ${field}`,
+      (at: At) =>
+        drain(
+          api.speed.transcribe({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            lm: field === 'lm' ? at('lm.arpa') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'out'] as const).map((field) => [
+      `data.align ${field}`,
+      (at: At) =>
+        drain(
+          api.data.align({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            text: 'word',
+            out: field === 'out' ? at('out.csv') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
+  'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
   ...Object.fromEntries<Call>(
@@ -154,7 +196,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { type Dataset } from '#main/tasks/dataset.ts';
-import { labelColumn, regressionTargets, shuffledLabels } from '#main/tasks/labels.ts';
-import { frameTargets } from '#main/tasks/targets.ts';
+import { type AlignedLabels, isColumnLabel, labelColumn, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { classesAt } from '#main/tasks/targets.ts';
 
 /** A dataset of which only the columns and their values matter. */
 function dataset(columns: Record<string, string[]>): Dataset {
@@ -32,6 +32,7 @@ describe('labelColumn', () => {
       name: 'word',
       kind: 'classification',
       classes: ['no', 'up', 'yes'],
+      k: 3,
       values: [2, 0, 2, null, 1],
       counts: [1, 1, 2],
       unlabelled: 1,
@@ -62,6 +63,7 @@ describe('labelColumn', () => {
       name: 'age',
       kind: 'regression',
       classes: [],
+      k: 1,
       values: [30, null, 41.5],
       counts: [],
       unlabelled: 1,
@@ -88,10 +90,73 @@ describe('labelColumn', () => {
   });
 });
 
-describe('regressionTargets', () => {
+describe('several numbers as one target', () => {
+  const numbers = dataset({ f0: ['1', '2', '', '4'], energy: ['3', '5', '4', 'nan'], 'a+b': ['x', 'y', 'x', 'y'] });
+
   it('joins columns and drops rows that lack one', () => {
-    const targets = regressionTargets(dataset({ a: ['1', '2', ''], b: ['3', '5', '4'] }), ['a', 'b']);
-    expect(targets).toEqual({ names: ['a', 'b'], values: [Float64Array.of(1, 3), Float64Array.of(2, 5), null], unlabelled: 1 });
+    expect(labelColumn(numbers, 'f0 + energy')).toEqual({
+      name: 'f0 + energy',
+      kind: 'regression',
+      classes: [],
+      k: 2,
+      values: [Float64Array.of(1, 3), Float64Array.of(2, 5), null, null],
+      counts: [],
+      unlabelled: 2,
+    });
+  });
+
+  it('lets a column of that very name be itself', () => {
+    expect(labelColumn(numbers, 'a+b')).toMatchObject({ kind: 'classification', classes: ['x', 'y'] });
+    expect(['a+b', 'f0+energy', 'f0', 'phones', 'a b+c'].map((label) => isColumnLabel(numbers, label))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('refuses a column that is missing, repeated or no number', () => {
+    expect(() => labelColumn(numbers, 'f0+pitch')).toThrow('x.csv has no column "pitch"; it has f0, energy, a+b.');
+    expect(() => labelColumn(numbers, 'f0+f0')).toThrow('names column "f0" twice');
+    expect(() => labelColumn(dataset({ f0: ['1', '2'], word: ['a', 'b'] }), 'f0+word')).toThrow('"a" is no number');
+    expect(() => labelColumn(dataset({ a: ['1', '2', '', ''], b: ['', '', '1', '2'] }), 'a+b')).toThrow(
+      'no row of x.csv has a number in all of a, b',
+    );
+  });
+});
+
+describe('multi-label columns', () => {
+  const tags = ['dog; bark', 'dog', 'bark|rain', '', 'rain', 'rain;dog;;dog'];
+
+  it('make a target of each label', () => {
+    expect(labelColumn(dataset({ tags }), 'tags')).toEqual({
+      name: 'tags',
+      kind: 'multi-label',
+      classes: ['bark', 'dog', 'rain'],
+      k: 3,
+      values: [
+        Float64Array.of(1, 1, 0),
+        Float64Array.of(0, 1, 0),
+        Float64Array.of(1, 0, 1),
+        null,
+        Float64Array.of(0, 0, 1),
+        Float64Array.of(0, 1, 1),
+      ],
+      counts: [2, 3, 3],
+      unlabelled: 1,
+    });
+  });
+
+  it('are told from classes whose names hold a separator', () => {
+    const names = ['yes;no', 'up', 'yes;no', 'up'];
+    expect(labelColumn(dataset({ names }), 'names').kind).toBe('classification');
+    expect(labelColumn(dataset({ names }), 'names', { kind: 'multi-label' })).toMatchObject({ classes: ['no', 'up', 'yes'] });
+    expect(labelColumn(dataset({ tags }), 'tags', { kind: 'classification' }).classes).toHaveLength(5);
+  });
+
+  it('need two labels', () => {
+    expect(() => labelColumn(dataset({ c: ['a', 'a;a'] }), 'c', { kind: 'multi-label' })).toThrow('has one label ("a")');
   });
 });
 
@@ -100,7 +165,7 @@ describe('shuffledLabels', () => {
 
   it('keeps the counts and the unlabelled utterances, and follows its seed', () => {
     const shuffled = shuffledLabels(column, 1);
-    const count = (values: (number | null)[]) => [0, 1, 2, 3].map((k) => values.filter((value) => value === k).length);
+    const count = (values: LabelColumn['values']) => [0, 1, 2, 3].map((k) => values.filter((value) => value === k).length);
     expect(count(shuffled.values)).toEqual(column.counts);
     expect(shuffled.values.map((value) => value === null)).toEqual(column.values.map((value) => value === null));
     expect(shuffled.values).not.toEqual(column.values);
@@ -114,15 +179,55 @@ describe('shuffledLabels', () => {
   });
 });
 
-describe('frameTargets', () => {
-  const column = labelColumn(dataset({ word: ['a', '', 'b'] }), 'word');
+describe('shuffled labels of stretches', () => {
+  const stretches = (...classes: number[]): AlignedLabels => ({
+    starts: Float64Array.from(classes, (_, i) => i),
+    ends: Float64Array.from(classes, (_, i) => i + 0.5),
+    classes: Int32Array.from(classes),
+  });
+  const column: LabelColumn = {
+    name: 'phones',
+    kind: 'classification',
+    classes: ['a', 'b', 'c'],
+    k: 3,
+    values: [stretches(0, 0, 1), null, stretches(2, 0, 1, 1, 0)],
+    counts: [4, 3, 1],
+    unlabelled: 1,
+  };
 
-  it('lets every frame inherit the label of its utterance', () => {
-    expect(frameTargets(column, 2, 49)).toEqual({ kind: 'constant', value: 1, frames: 49 });
-    expect(frameTargets(column, 1, 49)).toBeNull();
+  it('keep bounds and counts, over utterances', () => {
+    const shuffled = shuffledLabels(column, 3);
+    const [first, none, second] = shuffled.values as (AlignedLabels | null)[];
+    expect(none).toBeNull();
+    expect(first!.starts).toEqual(Float64Array.of(0, 1, 2));
+    expect(second!.ends).toHaveLength(5);
+    expect([...first!.classes, ...second!.classes].sort()).toEqual([0, 0, 0, 0, 1, 1, 1, 2]);
+    expect(shuffled.values).not.toEqual(column.values);
+    expect(shuffledLabels(column, 3)).toEqual(shuffled);
   });
 
-  it('refuses an utterance that is not there', () => {
-    expect(() => frameTargets(column, 3, 1)).toThrow('utterance 3 is none of the 3');
+  it('of several numbers move as rows', () => {
+    const rows = { ...column, values: [Float64Array.of(1, 2), Float64Array.of(1, 2), null, Float64Array.of(3, 4)] };
+    for (let seed = 0; seed < 50; seed++) {
+      const { values } = shuffledLabels(rows, seed);
+      expect(values[2]).toBeNull();
+      expect(values).not.toEqual(rows.values);
+      expect(values.filter((value) => (value as Float64Array | null)?.[0] === 1)).toHaveLength(2);
+    }
+  });
+});
+
+describe('classesAt', () => {
+  it('gives the interval that holds the instant: its start is in it, its end is not', () => {
+    const labels: AlignedLabels = {
+      starts: Float64Array.of(0.5, 1, 2),
+      ends: Float64Array.of(1, 1.25, 3),
+      classes: Int32Array.of(4, 7, 1),
+    };
+    const times = Float64Array.of(0, 0.499, 0.5, 0.999, 1, 1.2499, 1.25, 1.9, 2, 2.999, 3, 9);
+    expect([...classesAt(labels, times)]).toEqual([-1, -1, 4, 4, 7, 7, -1, -1, 1, 1, -1, -1]);
+    expect([...classesAt({ starts: new Float64Array(), ends: new Float64Array(), classes: new Int32Array() }, times)]).toEqual(
+      new Array(12).fill(-1),
+    );
   });
 });

@@ -1,29 +1,15 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 
 import { Command } from '@commander-js/extra-typings';
 
+import { demoSpec } from '#main/api/demo.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type ScoringSpecInput } from '#shared/experiment.ts';
 
 import { count, machine, providers } from '../options.ts';
 import { log, print, printJson } from '../output.ts';
 import { withApi } from '../run.ts';
 import { score, scoreTable } from './score.ts';
-
-const demoFolder = fileURLToPath(new URL('../../../../resources/demo', import.meta.url));
-
-/** The demo: five small encoders, two labels of synthetic command words, both units, with controls. */
-async function demoSpec(): Promise<ScoringSpecInput> {
-  const models = (await readdir(join(demoFolder, 'models'))).sort();
-  return {
-    models: models.map((name) => ({ path: join(demoFolder, 'models', name) })),
-    data: { path: join(demoFolder, 'manifest.csv') },
-    settings: { labels: ['word', 'speaker'], units: ['frame', 'utterance'] },
-  };
-}
 
 export function demoCommand() {
   return new Command('demo')

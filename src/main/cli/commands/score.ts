@@ -3,12 +3,12 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 import { type Api } from '#main/api/router.ts';
 import { writeScoresCsv } from '#main/reports/csv.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
+import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
+import { followJob } from '../followJob.ts';
 import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
 import { scoreHelp } from '../scoreHelp.ts';
 
@@ -31,28 +31,11 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
     spec: scoringSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  const view = createProgressView();
-  let failure: ForetuneError | undefined;
   await untilInterrupted(
     () => void api.jobs.cancel({ project, job }),
-    async () => {
-      for await (const event of await api.jobs.follow({ project, job })) {
-        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
-        else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError(
-            'cancelled',
-            request.project === ':memory:'
-              ? 'cancelled; nothing was saved.'
-              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
-          );
-        } else if (request.quiet) continue;
-        else if (event.type === 'progress') view.show(event.progress);
-        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
-      }
-    },
+    () =>
+      followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project, quiet: request.quiet }),
   );
-  view.stop();
-  if (failure) throw failure;
   const stored = await api.projects.scores({ project, experiment });
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
@@ -86,12 +69,35 @@ export function scoreTable(rows: ScoreRow[]): string {
 
 const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
 
+/** Where labels of frames come from. Throws `usage` for options that contradict each other. */
+function alignmentChoice(options: {
+  alignments?: string;
+  alignmentColumn?: string;
+  tier?: string;
+  fold?: AlignmentChoice['fold'];
+  without?: string[];
+}): AlignmentChoice | undefined {
+  const { alignments: path, alignmentColumn: column, tier, fold, without } = options;
+  if (path !== undefined && column !== undefined)
+    throw new ForetuneError('usage', 'Give --alignments or --alignment-column, not both.');
+  if (path === undefined && column === undefined) {
+    const needing = Object.entries({ tier, fold, without }).find(([, value]) => value !== undefined);
+    if (needing) throw new ForetuneError('usage', `--${needing[0]} needs --alignments or --alignment-column.`);
+    return undefined;
+  }
+  return { path, column, tier, fold, without };
+}
+
 export function scoreCommand() {
   return new Command('score')
     .description('Score every layer of one or more models on labelled audio, without fine-tuning.')
     .requiredOption('--model <path>', 'a Hugging Face model folder or an ONNX file; give it once per model', collect)
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
-    .requiredOption('--label <column>', 'label column; give it once per label', collect)
+    .requiredOption(
+      '--label <column>',
+      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
+      collect,
+    )
     .addOption(
       new Option(
         '--unit <unit>',
@@ -113,7 +119,7 @@ export function scoreCommand() {
     )
     .addOption(
       new Option('--kind <kind>', 'how labels are read')
-        .choices(['auto', 'classification', 'regression'] as const)
+        .choices(['auto', 'classification', 'regression', 'multi-label'] as const)
         .default('auto' as const),
     )
     .addOption(
@@ -135,6 +141,14 @@ export function scoreCommand() {
     .option('--max-seconds <s>', 'cut longer utterances into even parts of at most this length', seconds, 30)
     .option('--audio-column <column>', 'manifest column with the audio files (default: found by name)')
     .option('--audio-root <dir>', 'folder against which relative audio paths are looked for')
+    .option(
+      '--alignments <path>',
+      'labels of frames: a folder of files named like the audio (TextGrid, TIMIT .PHN/.WRD, CTM, RTTM, CSV), or one CTM, RTTM or CSV (file,start,end,label) for all',
+    )
+    .option('--alignment-column <column>', 'labels of frames: manifest column that names the alignment of each row')
+    .option('--tier <name>', 'tier of the alignments, by name or number (default: the one named like the label)')
+    .addOption(new Option('--fold <n>', "fold TIMIT's 61 phones to 48 or 39 (Lee & Hon)").choices(['48', '39'] as const))
+    .option('--without <labels>', 'labels of the alignments to leave out, separated by commas, such as sil,spn', list)
     .option('--input <name>', 'ONNX only: name of the waveform input')
     .option('--taps <names>', 'ONNX only: names of the hidden states, layer 0 first', list)
     .option('--sampling-rate <hz>', 'ONNX only: sampling rate the model expects', count)
@@ -154,7 +168,12 @@ export function scoreCommand() {
           : { input: options.input, layers: options.taps, samplingRate: options.samplingRate, doNormalize: options.normalize };
       const spec: ScoringSpecInput = {
         models: options.model.map((path) => ({ path, mapping: path.endsWith('.onnx') ? mapping : undefined })),
-        data: { path: options.data, audioColumn: options.audioColumn, root: options.audioRoot },
+        data: {
+          path: options.data,
+          audioColumn: options.audioColumn,
+          root: options.audioRoot,
+          alignments: alignmentChoice(options),
+        },
         settings: {
           labels: [...new Set(options.label)],
           units: options.unit && [...new Set(options.unit)],

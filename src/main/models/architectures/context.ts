@@ -23,6 +23,8 @@ export interface Parameter {
   shape: readonly number[];
   /** For the random-weights control. */
   init: Initialisation;
+  /** Belongs to a head: it stands beside the encoder in the checkpoint, without the encoder's prefix. */
+  beside?: boolean;
 }
 
 /** Where parameters come from: a checkpoint, a random generator, or a mixture of two checkpoints. */
@@ -30,6 +32,8 @@ export interface ParameterSource {
   has(name: string): boolean;
   /** The parameter as a float32 value of the graph. */
   value(parameter: Parameter): string;
+  /** A linear layer's weight [out, in] as int8 [in, out] and a float32 scale for each output [out], where it is held so. */
+  quantised?(parameter: Parameter): { values: string; scales: string } | undefined;
 }
 
 /** What every piece of an architecture is given. */

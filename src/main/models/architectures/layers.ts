@@ -1,4 +1,7 @@
-import { type EncoderContext, type Initialisation, ones, zeros } from './context.ts';
+import { dataType } from '#main/onnx/dataTypes.ts';
+import { type GraphBuilder } from '#main/onnx/graph.ts';
+
+import { type EncoderContext, type Initialisation, ones, type Parameter, zeros } from './context.ts';
 
 /** nn.Linear's shape and how it is drawn. */
 export interface LinearShape {
@@ -6,6 +9,8 @@ export interface LinearShape {
   to: number;
   weight?: Initialisation;
   bias?: Initialisation;
+  /** A head's: see Parameter. */
+  beside?: boolean;
 }
 
 /** x W' + b on rows [n, from], times `scale` if given: the weight [to, from] is read as it lies in the checkpoint. */
@@ -13,16 +18,33 @@ export function linear(
   { graph, parameters, config }: EncoderContext,
   rows: string,
   name: string,
-  { from, to, weight, bias = zeros }: LinearShape,
+  { from, to, weight, bias = zeros, beside }: LinearShape,
   scale = 1,
 ): string {
   const normal: Initialisation = { draw: 'normal', deviation: config.initializer_range };
-  const inputs = [
-    rows,
-    parameters.value({ name: `${name}.weight`, shape: [to, from], init: weight ?? normal }),
-    parameters.value({ name: `${name}.bias`, shape: [to], init: bias }),
-  ];
+  const weights: Parameter = { name: `${name}.weight`, shape: [to, from], init: weight ?? normal, beside };
+  const held = parameters.quantised?.(weights) ?? parameters.value(weights);
+  const offset = parameters.value({ name: `${name}.bias`, shape: [to], init: bias, beside });
+  if (typeof held !== 'string') return quantisedLinear(graph, rows, held, offset, scale);
+  const inputs = [rows, held, offset];
   return graph.node('Gemm', inputs, { transB: 1, ...(scale === 1 ? {} : { alpha: { float: scale }, beta: { float: scale } }) });
+}
+
+/**
+ * A linear layer in 8-bit integers: rows are quantised as they come, one step size for all of them, and the products are exact.
+ * The order of operators is the one that onnxruntime fuses into one.
+ */
+function quantisedLinear(
+  graph: GraphBuilder,
+  rows: string,
+  { values, scales }: { values: string; scales: string },
+  bias: string,
+  scale: number,
+): string {
+  const [integers, step, zero] = graph.nodes('DynamicQuantizeLinear', [rows], {}, 3);
+  const products = graph.node('Cast', [graph.node('MatMulInteger', [integers, values, zero])], { to: dataType.float });
+  const sum = graph.node('Add', [graph.node('Mul', [products, graph.node('Mul', [step, scales])]), bias]);
+  return scale === 1 ? sum : graph.node('Mul', [sum, graph.floats(scale)]);
 }
 
 /** torch's default epsilon, in front ends and wherever the configuration has no say. */

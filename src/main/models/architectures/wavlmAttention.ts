@@ -29,7 +29,7 @@ export function distanceBuckets(bucketCount: number, maxDistance: number): numbe
  * up once for each of the 2 frames - 1 distances, then laid out for every pair.
  * @param rows any block's input; only its number of frames matters
  */
-function positionBias(context: EncoderContext<WavlmConfig>, rows: string): string {
+export function positionBias(context: EncoderContext<WavlmConfig>, rows: string): string {
   const { graph, parameters, config } = context;
   const { num_buckets: buckets, max_bucket_distance: furthest, num_attention_heads: heads } = config;
   const embedding = parameters.value({
@@ -75,9 +75,12 @@ function biasGate(context: EncoderContext<WavlmConfig>, rows: string, name: stri
   return graph.node('Add', [graph.node('Mul', [a, inner]), graph.floats(2)]);
 }
 
-/** WavLM's attention with its gated relative position bias. The bias is computed where the first block asks for it. */
-export function wavlmAttention(context: EncoderContext<WavlmConfig>): Attention {
-  let bias: string | undefined;
+/**
+ * WavLM's attention with its gated relative position bias.
+ * @param given the bias, where another graph has computed it; else it is computed where the first block asks for it
+ */
+export function wavlmAttention(context: EncoderContext<WavlmConfig>, given?: string): Attention {
+  let bias = given;
   return (rows, name) => {
     bias ??= positionBias(context, rows);
     const gated = context.graph.node('Mul', [biasGate(context, rows, name), bias]);
