@@ -106,7 +106,9 @@ export function trainingSteps(prepared: PreparedSpeed, groups: readonly (readonl
   const lessons = lessonsOf(prepared).length;
   return groups.reduce(
     (sum, tracks) =>
-      sum + lessons + lessons * tracks.reduce((heads, track) => heads + trainedLayers(prepared, track).length, 0) * foldsOf(prepared).length,
+      sum +
+      lessons +
+      lessons * tracks.reduce((heads, track) => heads + trainedLayers(prepared, track).length, 0) * foldsOf(prepared).length,
     0,
   );
 }
@@ -132,9 +134,7 @@ export async function trainHeads(
   const { epochs, learningRate } = spec.settings.training;
   const lessonCount = lessonsOf(prepared).length;
   for (const [body, tracks] of groups) {
-    const wanted = tracks.flatMap((track) =>
-      trainedLayers(prepared, track).map((layer) => ({ track, layer })),
-    );
+    const wanted = tracks.flatMap((track) => trainedLayers(prepared, track).map((layer) => ({ track, layer })));
     const known = new Set(project.speedHeadNames(runId));
     const missing = wanted.filter(({ track, layer }) =>
       foldsOf(prepared).some((fold) => !known.has(`${trainedName(prepared, track, layer, fold)}.weight`)),
@@ -197,8 +197,7 @@ export async function headsFile(
   cacheDir: string,
 ): Promise<{ path: string; dispose: () => Promise<void> }> {
   const { importedHeads } = prepared.spec.settings;
-  if (track.heads === 'imported' && importedHeads !== undefined)
-    return { path: importedHeads, dispose: () => Promise.resolve() };
+  if (track.heads === 'imported' && importedHeads !== undefined) return { path: importedHeads, dispose: () => Promise.resolve() };
   const tensors = project.speedHeads(runId);
   const folder = await newBuildFolder(join(cacheDir, 'graphs'), 'heads', prepared.hash.slice(0, 16));
   const path = join(folder, 'heads.safetensors');

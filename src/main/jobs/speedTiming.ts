@@ -21,11 +21,7 @@ export function timingSteps(judged: readonly Judged[], utterances: number, { rep
 }
 
 /** The utterances that are timed: all, or a sample of about so much audio. */
-export function timedUtterances(
-  lengths: readonly number[],
-  audioSeconds: number,
-  seed: number,
-): number[] {
+export function timedUtterances(lengths: readonly number[], audioSeconds: number, seed: number): number[] {
   const all = lengths.map((_, i) => i);
   const total = lengths.reduce((sum, length) => sum + length, 0);
   if (total <= audioSeconds) return all;

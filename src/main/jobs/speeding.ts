@@ -276,7 +276,11 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
     const { seconds, positions } = usable(prepared, run);
     const allSeconds = seconds.reduce((sum, length) => sum + length, 0);
     const recipe = (timed: object) => recipeOf(prepared, run, opened, { audioSeconds: allSeconds, ...timed });
-    project.saveSpeedPoints(runId, recipe({}), judged.map(({ point }) => point));
+    project.saveSpeedPoints(
+      runId,
+      recipe({}),
+      judged.map(({ point }) => point),
+    );
 
     if (spec.timing) {
       const timed = timedUtterances(seconds, spec.timing.audioSeconds, spec.settings.seed);
@@ -287,12 +291,19 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
       timing.doing('timing');
       const done = [...project.committedUnits(jobId).keys()].filter((unit) => unit.startsWith('timing/')).length;
       timing.skip((timingSteps(judged, timed.length, spec.timing) / (spec.timing.warmUp + spec.timing.repetitions)) * done);
-      await timeAll(engine, prepared, judged, timed.map((i) => positions[i]), spec.timing, {
-        done,
-        signal,
-        pace: timing,
-        commit: (repetition, measured) => project.commitUnit(jobId, `timing/${repetition}`, measured),
-      });
+      await timeAll(
+        engine,
+        prepared,
+        judged,
+        timed.map((i) => positions[i]),
+        spec.timing,
+        {
+          done,
+          signal,
+          pace: timing,
+          commit: (repetition, measured) => project.commitUnit(jobId, `timing/${repetition}`, measured),
+        },
+      );
       const times = committedTimes(project, jobId, spec.timing.warmUp);
       const points = withTimes(judged, times, { timedSeconds, allSeconds, provider: opened.provider });
       const memory = await engine.inference().call('memory', undefined);
