@@ -120,6 +120,35 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
   await ask('projects.setNotes', () => api.projects.setNotes({ ...key, experiment, text: 'Größer ist besser.' }));
   await ask('projects.notes', () => api.projects.notes({ ...key, experiment }));
+  const few = join(folder, 'few.csv');
+  writeFileSync(few, 'path,text\nsentences/00.flac,yes right up down\nsentences/03.flac,right off no\n');
+  const sweep = {
+    model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+    data: { path: few, root: demo },
+    text: 'text',
+    settings: {
+      strategies: ['early-exit' as const, 'layer-removal' as const],
+      heads: ['final' as const],
+      earlyExit: { rules: ['entropy' as const], thresholds: { entropy: [0.3] } },
+      layerRemoval: { keep: [4] },
+    },
+    timing: null,
+  };
+  const { job: speedJob, run } = await ask('speed.start', () =>
+    api.speed.start({ ...key, spec: speedSpecSchema.parse(sweep), machine }),
+  );
+  await collectStream(api.jobs.follow({ ...key, job: speedJob }));
+  await ask('speed.runs', () => api.speed.runs(key));
+  const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
+  await ask('speed.front', () => api.speed.front({ ...key, run, cost: 'macs' }));
+  await ask('speed.recommend', () =>
+    api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }),
+  );
+  const setting = { ...key, run, point: points[1].key };
+  const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
+  await ask('speed.alignment', () => api.speed.alignment(drilled));
+  await ask('speed.take', () => api.speed.take({ ...setting, out: join(folder, 'faster') }));
+  await ask('speed.published', () => api.speed.published());
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>
     api.projects.export({ ...key, folder: join(folder, 'out'), formats: ['latex'] }),

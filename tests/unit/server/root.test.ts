@@ -178,6 +178,32 @@ const calls: Record<string, Call> = {
         ),
     ]),
   ),
+  ...Object.fromEntries<Call>(
+    (['model', 'data', 'root', 'kernel', 'heads', 'training', 'trainingRoot', 'lm'] as const).map((field) => [
+      `speed.start ${field}`,
+      (at: At) => {
+        const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
+        const training = field.startsWith('training')
+          ? { data: { path: or('training', inside.data.path), root: or('trainingRoot', undefined) } }
+          : {};
+        return api.speed.start({
+          project,
+          machine: {},
+          spec: {
+            model: { path: or('model', merge.finetuned[0]) },
+            data: { path: or('data', inside.data.path), root: or('root', undefined) },
+            text: 'word',
+            settings: {
+              downsampling: { kernel: or('kernel', undefined) },
+              importedHeads: or('heads', undefined),
+              training,
+              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+            },
+          },
+        });
+      },
+    ]),
+  ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
