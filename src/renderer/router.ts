@@ -40,6 +40,12 @@ export const router = createRouter({
       component: () => import('./views/ResultsView.vue'),
       meta: { title: 'Results', project: true },
     },
+    {
+      path: '/studies',
+      name: 'studies',
+      component: () => import('./views/StudiesView.vue'),
+      meta: { title: 'Published studies' },
+    },
     { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue'), meta: { title: 'Settings' } },
     { path: '/:rest(.*)*', redirect: '/' },
   ],

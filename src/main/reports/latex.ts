@@ -49,5 +49,11 @@ export function reportLatex(report: ReportDocument): string {
     `% ${report.title}. ${report.subtitle}`.replace(/[\s\p{Cc}]+/gu, ' '),
     '% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks',
   ];
-  return `${[...head, ...report.sections.map(({ table }, index) => latexTable(table, index + 1))].join('\n\n')}\n`;
+  const tables = [
+    ...report.sections.map(({ table }) => table),
+    ...report.sections.flatMap(({ ranking }) => ranking ?? []),
+    ...report.tasks,
+    ...report.agreements.map(({ table }) => table),
+  ];
+  return `${[...head, ...tables.map((table, index) => latexTable(table, index + 1))].join('\n\n')}\n`;
 }

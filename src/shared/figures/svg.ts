@@ -3,8 +3,10 @@ import { type HeatmapFigure } from './heatmap.ts';
 import { heatmapSvg } from './heatmapSvg.ts';
 import { type LineChartFigure } from './lineChart.ts';
 import { lineChartSvg } from './lineChartSvg.ts';
+import { type ScatterFigure } from './scatter.ts';
+import { scatterSvg } from './scatterSvg.ts';
 
-export type Figure = HeatmapFigure | LineChartFigure;
+export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure;
 
 /** Draws any figure as a self-contained SVG document, the same for the screen, the PDF and the SVG files. */
 export function figureSvg(figure: Figure): Drawing {
@@ -13,5 +15,7 @@ export function figureSvg(figure: Figure): Drawing {
       return heatmapSvg(figure);
     case 'line-chart':
       return lineChartSvg(figure);
+    case 'scatter':
+      return scatterSvg(figure);
   }
 }
