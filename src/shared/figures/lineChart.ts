@@ -25,6 +25,8 @@ export interface LineChartFigure {
   title: string;
   subtitle: string;
   xName: string;
+  /** Whole numbers, as layers are, unless told that anything between counts too. */
+  xContinuous?: boolean;
   score: ScoreAxis;
   series: readonly LineSeries[];
 }

@@ -190,7 +190,10 @@ export function speedCommand() {
       wish,
     )
     .option('--min-saved <percent>', 'recommend the most accurate setting that saves at least so much time', wish)
-    .option('--take <dir>', 'write the recommended setting (or, without a wish, the full model) as ONNX graphs into this new folder')
+    .option(
+      '--take <dir>',
+      'write the recommended setting (or, without a wish, the full model) as ONNX graphs into this new folder',
+    )
     .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
     .option('--out <file>', 'write the rows as CSV')
     .option('--json', 'print one JSON document', false)
