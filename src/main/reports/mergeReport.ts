@@ -335,7 +335,7 @@ export function judgementCharts({ members, target, others, metric, over }: Proje
       title: `${scoreAxis(metric).name} of ${task} over alpha`,
       subtitle: `${layers}; bands: 95 % intervals; alpha 0 is the pre-trained model, 1 the fine-tuned one`,
       xName: 'alpha',
-      xContinuous: true,
+      continuous: true,
       score: scoreAxis(metric),
       series: [
         ...series,

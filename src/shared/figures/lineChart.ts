@@ -25,8 +25,8 @@ export interface LineChartFigure {
   title: string;
   subtitle: string;
   xName: string;
-  /** Whole numbers, as layers are, unless told that anything between counts too. */
-  xContinuous?: boolean;
+  /** x is a quantity such as alpha, not the number of a layer. */
+  continuous?: boolean;
   score: ScoreAxis;
   series: readonly LineSeries[];
 }
