@@ -1,10 +1,18 @@
+import { basename } from 'node:path';
+
 import * as z from 'zod';
 
 import { measureDrift } from '#main/jobs/drift.ts';
 import { layerRules } from '#main/merging/judgement.ts';
+import { type FigureReport, writeFigureReport } from '#main/reports/figureReport.ts';
 import { judgeExperiment } from '#main/reports/judgement.ts';
+import { comparisonReport, judgementReport, mergeReport } from '#main/reports/mergeReport.ts';
+import { compareModels } from '#main/weights/compareModels.ts';
 import { judgeSpec } from '#main/weights/judgeSpec.ts';
+import { readRecipe } from '#main/weights/recipe.ts';
 import { writeTrainingRecipe } from '#main/weights/trainingRecipe.ts';
+import { driftSchema } from '#shared/drift.ts';
+import { ForetuneError } from '#shared/errors.ts';
 import {
   dataChoiceSchema,
   machineSettingsSchema,
@@ -16,6 +24,7 @@ import { alphaScheduleSchema, memberSchema, mergeSettingsSchema } from '#shared/
 import { recipeKinds, stableSettingsSchema } from '#shared/recipe.ts';
 import { unitSchema } from '#shared/score.ts';
 
+import { type Context } from './context.ts';
 import { allowFiles, startScoring } from './jobs.ts';
 import { procedure } from './procedure.ts';
 
@@ -44,6 +53,60 @@ const driftInputSchema = z.object({
   machine: machineSettingsSchema,
 });
 export type DriftInput = z.input<typeof driftInputSchema>;
+
+const optionalPath = z.string().min(1).optional();
+
+const judgementSchema = z.object({
+  project: z.string(),
+  experiment: z.number().int(),
+  target: z.string().optional(),
+  over: z.enum(layerRules).optional(),
+  tolerance: z.number().min(0).max(1).optional(),
+  unit: unitSchema.optional(),
+  metric: z.string().optional(),
+});
+
+/** What a report may be about. */
+const reportedSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('comparison'),
+    a: z.string().min(1),
+    b: z.array(z.string().min(1)).min(1).max(64),
+    density: z.number().optional(),
+    /** As `weights.drift` gave it. */
+    drift: driftSchema.optional(),
+  }),
+  z.object({ kind: z.literal('merge'), folder: z.string().min(1) }),
+  judgementSchema.extend({ kind: z.literal('judgement') }),
+]);
+
+async function reportOf(input: z.infer<typeof reportedSchema>, { files, projects }: Context): Promise<FigureReport> {
+  switch (input.kind) {
+    case 'comparison': {
+      const [a, ...b] = [input.a, ...input.b].map((model) => files.allow(model));
+      return comparisonReport(await compareModels(a, b, { density: input.density }), input.drift);
+    }
+    case 'merge': {
+      const folder = files.allow(input.folder);
+      const recipe = await readRecipe(folder);
+      const [base, ...tuned] = [recipe.base, ...recipe.finetuned].map(({ path }) => files.allow(path));
+      return mergeReport(basename(folder), recipe, await compareModels(base, [...tuned, folder]));
+    }
+    case 'judgement': {
+      const { project: key, experiment, kind: _kind, ...choice } = input;
+      const { project } = projects.get(key);
+      const found = project.experiments().find(({ id }) => id === experiment);
+      const judgement = judgeExperiment(project.scores(experiment), project.models(), choice);
+      if (!found || !judgement)
+        throw new ForetuneError('invalid-data', 'There is nothing to report yet: no merge of this experiment is scored.');
+      const { models, data } = scoringSpecSchema.parse(found.spec);
+      const tuned = [...new Set(models.flatMap(({ merge }) => merge?.finetuned ?? []))];
+      return judgementReport(found.name, judgement, [
+        `Pre-trained: ${models[0].path}. Fine-tuned: ${tuned.join(', ')}. Scored on ${data.path} by ${judgement.unit}.`,
+      ]);
+    }
+  }
+}
 
 export const judgeProcedures = {
   /**
@@ -82,20 +145,18 @@ export const judgeProcedures = {
     }),
 
   /** How the members of a judged sweep stand, with a recommendation; those scored so far. Null before the first. */
-  judgement: procedure
-    .input(
-      z.object({
-        project: z.string(),
-        experiment: z.number().int(),
-        target: z.string().optional(),
-        over: z.enum(layerRules).optional(),
-        tolerance: z.number().min(0).max(1).optional(),
-        unit: unitSchema.optional(),
-        metric: z.string().optional(),
-      }),
-    )
-    .handler(({ input: { project: key, experiment, ...choice }, context }) => {
-      const { project } = context.projects.get(key);
-      return project.transaction(() => judgeExperiment(project.scores(experiment), project.models(), choice));
+  judgement: procedure.input(judgementSchema).handler(({ input: { project: key, experiment, ...choice }, context }) => {
+    const { project } = context.projects.get(key);
+    return project.transaction(() => judgeExperiment(project.scores(experiment), project.models(), choice));
+  }),
+
+  /** Writes a comparison, a merge or a judgement as PDF, CSV, LaTeX or SVG. */
+  report: procedure
+    .input(z.object({ about: reportedSchema, pdf: optionalPath, csv: optionalPath, latex: optionalPath, svg: optionalPath }))
+    .handler(async ({ input: { about, ...targets }, context }) => {
+      const allowed = Object.fromEntries(
+        Object.entries(targets).flatMap(([kind, target]) => (target === undefined ? [] : [[kind, context.files.allow(target)]])),
+      );
+      return { files: await writeFigureReport(await reportOf(about, context), allowed) };
     }),
 };

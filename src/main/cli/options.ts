@@ -99,3 +99,8 @@ export function providers(value: string): MachineSettings['providers'] {
 export function machine(options: { provider?: MachineSettings['providers']; threads?: number }): MachineSettings {
   return machineSettingsSchema.parse({ providers: options.provider, threads: options.threads });
 }
+
+/** Where a report goes, from the options that every command with one has; nothing where none was given. */
+export function reportTargets({ pdf, csv, latex, svg }: { pdf?: string; csv?: string; latex?: string; svg?: string }) {
+  return [pdf, csv, latex, svg].every((target) => target === undefined) ? undefined : { pdf, csv, latex, svg };
+}

@@ -26,7 +26,7 @@ function latexCell({ text, mark }: TableCell): string {
   return mark === 'second' ? `\\underline{${escaped}}` : escaped;
 }
 
-function latexTable({ title, columns, rows, notes }: TableFigure, number: number): string {
+export function latexTable({ title, columns, rows, notes }: TableFigure, number: number): string {
   return [
     '\\begin{table}',
     '  \\centering',

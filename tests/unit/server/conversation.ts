@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
+import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 

@@ -7,7 +7,7 @@ import type { ModelComparison } from '#main/weights/compareModels.ts';
 import { type Drift } from '#shared/drift.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { collect, count, integer, layers, machine, number, providers, seconds } from '../options.ts';
+import { collect, count, integer, layers, machine, number, providers, reportTargets, seconds } from '../options.ts';
 import { type Cell, formatTable, log, print, printJson } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
@@ -128,6 +128,10 @@ export function compareCommand() {
     .option('--seed <n>', 'with --data: seed of the sample', integer, 0)
     .option('--provider <names>', 'execution providers to try, best first', providers)
     .option('--threads <n>', 'threads inside onnxruntime (default: it chooses)', count)
+    .option('--pdf <file>', 'report with heatmaps and tables')
+    .option('--csv <dir>', 'folder for tidy CSV files')
+    .option('--latex <file>', 'tables for a paper (booktabs)')
+    .option('--svg <dir>', 'folder for the figures')
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', jsonHelp)
     .action(async ({ a, b, density, json, data, alpha, ...options }) => {
@@ -149,6 +153,11 @@ export function compareCommand() {
                 seed: options.seed,
                 machine: machine(options),
               });
+        const targets = reportTargets(options);
+        if (targets) {
+          const { files } = await api.weights.report({ about: { kind: 'comparison', a, b, density, drift }, ...targets });
+          for (const file of files) log(file);
+        }
         if (json) {
           printJson(drift ? { ...result, drift } : result);
           return;

@@ -6,8 +6,21 @@ import { usualTolerance } from '#main/reports/judgement.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { unitSchema } from '#shared/score.ts';
 
-import { collect, count, integer, layers, list, machine, metricList, number, providers, seconds, sweep } from '../options.ts';
-import { formatTable, print, printJson } from '../output.ts';
+import {
+  collect,
+  count,
+  integer,
+  layers,
+  list,
+  machine,
+  metricList,
+  number,
+  providers,
+  reportTargets,
+  seconds,
+  sweep,
+} from '../options.ts';
+import { formatTable, log, print, printJson } from '../output.ts';
 import { untilInterrupted, withApi } from '../run.ts';
 import { followJob } from '../followJob.ts';
 
@@ -89,6 +102,10 @@ export function judgeCommand() {
     .option('--threads <n>', 'threads inside onnxruntime (default: it chooses)', count)
     .option('--project <file>', 'project file to keep results in; an interrupted run goes on from there')
     .option('--name <text>', 'name of the experiment in the project')
+    .option('--pdf <file>', 'report with heatmaps and tables')
+    .option('--csv <dir>', 'folder for tidy CSV files')
+    .option('--latex <file>', 'tables for a paper (booktabs)')
+    .option('--svg <dir>', 'folder for the figures')
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', jsonHelp)
     .action(async (options) => {
@@ -131,7 +148,11 @@ export function judgeCommand() {
           () => void api.jobs.cancel({ project, job }),
           () => followJob(api, { project, job, file: options.project }),
         );
-        return api.weights.judgement({ project, experiment, target: target ?? label[0], over, tolerance: options.tolerance });
+        const choice = { project, experiment, target: target ?? label[0], over, tolerance: options.tolerance };
+        const targets = reportTargets(options);
+        if (targets)
+          for (const file of (await api.weights.report({ about: { kind: 'judgement', ...choice }, ...targets })).files) log(file);
+        return api.weights.judgement(choice);
       });
       if (!result) throw new ForetuneError('invalid-data', 'Nothing was scored.');
       if (options.json) printJson(result);
