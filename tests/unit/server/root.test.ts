@@ -121,8 +121,9 @@ const calls: Record<string, Call> = {
       (at: At) => api.metrics.compute({ features: join(root, 'f.npy'), [field]: at('f.npy'), metrics: ['logme'] }),
     ]),
   ),
-  'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
-  'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
+  'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
+  'weights.place out': (at) => api.weights.place({ out: at('model') }),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
@@ -141,7 +142,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|run)$/;
 /** `labels` of a computation are a file. */
 const isFileOf = (procedure: string, name: string): boolean =>
   !plainNames.test(name) || (procedure === 'metrics.compute' && name === 'labels');

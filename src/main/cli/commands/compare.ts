@@ -2,10 +2,12 @@ import { Command } from '@commander-js/extra-typings';
 
 import { moduleNames } from '#main/merging/names.ts';
 import { type ModelComparison } from '#main/weights/compareModels.ts';
+import { ForetuneError } from '#shared/errors.ts';
 
 import { collect, seconds } from '../options.ts';
 import { type Cell, formatTable, log, print, printJson } from '../output.ts';
-import { withApi } from '../run.ts';
+import { createProgressView } from '../progress.ts';
+import { untilInterrupted, withApi } from '../run.ts';
 
 const jsonHelp = `
 JSON: a, b (name, path, fingerprint), layers (index of the last), parameters, density, notes, and
@@ -76,11 +78,35 @@ export function compareCommand() {
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', jsonHelp)
     .action(async ({ a, b, density, json }) => {
-      const result = await withApi((api) => api.weights.compare({ a, b, density }));
+      const result = await compare({ a, b, density });
       if (json) printJson(result);
       else {
         print(comparisonText(result));
         for (const note of result.notes) log(note);
       }
     });
+}
+
+/** Compares and shows on stderr how far it has come. */
+async function compare(request: { a: string; b: string[]; density?: number }): Promise<ModelComparison> {
+  const abort = new AbortController();
+  const view = createProgressView();
+  let result: ModelComparison | undefined;
+  try {
+    await withApi((api) =>
+      untilInterrupted(
+        () => abort.abort(),
+        async () => {
+          for await (const event of await api.weights.compare(request, { signal: abort.signal })) {
+            if (event.type === 'done') result = event.result;
+            else view.show(event.progress);
+          }
+        },
+      ),
+    );
+  } finally {
+    view.stop();
+  }
+  if (!result) throw new ForetuneError('cancelled', 'The comparison was stopped.');
+  return result;
 }
