@@ -137,13 +137,17 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     heads: 'base' as const,
     out: join(folder, 'merged'),
   };
+  await ask('weights.place', () => api.weights.place({ out: merge.out }));
   await ask('weights.plan', () => api.weights.plan(merge));
   await ask('weights.merge', async () =>
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.compare', async () =>
+    (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
-  await ask('weights.superb', () => api.weights.superb({}));
+  const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
+  await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;
 }
