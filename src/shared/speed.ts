@@ -91,7 +91,14 @@ export const speedSettingsSchema = z.object({
       drop: z.array(layerList).default([]),
     })
     .prefault({}),
-  quantised: z.object({ precisions: z.array(z.enum(['int8', 'float16'])).min(1).default(['int8']) }).prefault({}),
+  quantised: z
+    .object({
+      precisions: z
+        .array(z.enum(['int8', 'float16']))
+        .min(1)
+        .default(['int8']),
+    })
+    .prefault({}),
   /** Further encoders to try, with several changes at once; with `exits`, also with early exit. */
   combinations: z.array(bodySchema.extend({ exits: z.boolean().default(false) })).default([]),
   heads: z.array(headKindSchema).min(1).default(['final', 'trained']),

@@ -1,7 +1,5 @@
 import * as z from 'zod';
 
-import { type AlphaSchedule } from '#main/merging/alpha.ts';
-import { tensorModules } from '#main/merging/names.ts';
 import { headRules } from '#main/merging/plan.ts';
 import { mergeMethods } from '#main/merging/registry.ts';
 import { floatDtypes } from '#main/merging/rounding.ts';
@@ -12,6 +10,7 @@ import { mergeModels, type MergeOutline, type MergeResult, outlineMerge } from '
 import { superbOfFiles } from '#main/weights/superb.ts';
 import { toErrorValue } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
+import { alphaScheduleSchema, mergeSettingsSchema } from '#shared/merge.ts';
 
 import { type Context } from './context.ts';
 import { describeModel } from './models.ts';
@@ -19,26 +18,13 @@ import { procedure } from './procedure.ts';
 import { setShelved } from './shelf.ts';
 
 const path = z.string().min(1);
-const curveSchema = z.union([z.number(), z.array(z.tuple([z.number(), z.number()])).min(1)]);
-
-const scheduleSchema = z.object({
-  value: curveSchema,
-  modules: z.partialRecord(z.enum(tensorModules), curveSchema).optional(),
-  rules: z.array(z.object({ pattern: z.string().min(1), alpha: curveSchema })).optional(),
-}) satisfies z.ZodType<AlphaSchedule>;
 
 const mergeSchema = z.object({
   base: path,
   finetuned: z.array(path).min(1).max(64),
   method: z.string(),
-  alphas: z.array(scheduleSchema).min(1).max(201),
-  settings: z.object({
-    density: z.number(),
-    scope: z.enum(['global', 'tensor']),
-    rescale: z.enum(['bernoulli', 'l1']),
-    weights: z.array(z.number()).optional(),
-    seed: z.number().int(),
-  }),
+  alphas: z.array(alphaScheduleSchema).min(1).max(201),
+  settings: mergeSettingsSchema,
   heads: z.enum(headRules),
   dtype: z.enum(floatDtypes).optional(),
   out: path.optional(),

@@ -8,6 +8,7 @@ import { compareCommand } from './commands/compare.ts';
 import { correlateCommand } from './commands/correlate.ts';
 import { demoCommand } from './commands/demo.ts';
 import { extractCommand } from './commands/extract.ts';
+import { judgeCommand } from './commands/judge.ts';
 import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
@@ -37,6 +38,7 @@ export function createProgram(): Command {
     correlateCommand(),
     mergeCommand(),
     compareCommand(),
+    judgeCommand(),
     superbCommand(),
     macsCommand(),
     reportCommand(),

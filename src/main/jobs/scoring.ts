@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
-import { buildEncoder, openModel } from '#main/models/library.ts';
+import { buildEncoder } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
@@ -13,6 +13,7 @@ import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
 import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
 import { openLabels } from '#main/tasks/openLabels.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -59,7 +60,7 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     }
   }
   const models: EncoderModel[] = [];
-  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  for (const choice of spec.models) models.push(await openScoredModel(choice));
   refuseTwins(models);
   for (const model of models) checkLayers(model, settings);
 
@@ -207,14 +208,24 @@ const secondsPerCommit = 300;
 
 type Weights = 'own' | 'random';
 
+/** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
+function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+  const base = merge?.base.fingerprint ?? fingerprint;
+  const isFirst = !drawn.has(base);
+  drawn.add(base);
+  return isFirst;
+}
+
 /** Runs a prepared scoring: one pass over the audio per model (and per random-weights control), all layers, labels and units at once. */
 export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Promise<void> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
   const folder = join(run.engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
   mkdirSync(folder, { recursive: true });
+  const drawn = new Set<string>();
   const passes = prepared.models.flatMap((model) => {
-    const weights: Weights[] = settings.controls.includes('random-weights') ? ['own', 'random'] : ['own'];
+    const weights: Weights[] =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
     return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
   });
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
@@ -616,6 +627,7 @@ function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }
       dtype: model.dtype,
       preprocessing: model.preprocessing,
       notes: model.notes,
+      ...(model.merge ? { merge: model.merge } : {}),
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },

@@ -1,11 +1,11 @@
+import { type TensorModule, tensorModules } from '#shared/merge.ts';
+
 /**
  * One name for the same tensor of the same encoder, whoever saved it: Hugging Face's present names without a prefix. Known are the
  * names of transformers with any prefix (`hubert.`, `module.wav2vec2.`), its older weight norm, and fairseq's, which s3prl keeps.
  */
 
-/** The parts of a speech encoder that may be merged differently; `head` is what sits on top of it. */
-export const tensorModules = ['conv', 'projection', 'position', 'attention', 'ffn', 'norm', 'other', 'head'] as const;
-export type TensorModule = (typeof tensorModules)[number];
+export { type TensorModule, tensorModules };
 
 export const moduleNames: Record<TensorModule, string> = {
   conv: 'conv encoder',

@@ -74,7 +74,8 @@ interface Prepared {
   copies: { from: string; name: string }[];
 }
 
-function checkSettings(request: MergeRequest, method: MergeMethod): void {
+/** Refuses what a method cannot be told. @throws ForetuneError `usage` */
+export function checkSettings(request: Pick<MergeRequest, 'settings' | 'finetuned' | 'alphas'>, method: MergeMethod): void {
   const { settings, finetuned, alphas } = request;
   const { density, weights } = settings;
   if (finetuned.length < method.models.min || finetuned.length > method.models.max) {

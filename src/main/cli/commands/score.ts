@@ -6,9 +6,9 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
+import { followJob } from '../followJob.ts';
 import { collect, count, integer, layers, list, machine, metricList, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
 
 export interface ScoreRequest {
@@ -30,28 +30,11 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
     spec: scoringSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  const view = createProgressView();
-  let failure: ForetuneError | undefined;
   await untilInterrupted(
     () => void api.jobs.cancel({ project, job }),
-    async () => {
-      for await (const event of await api.jobs.follow({ project, job })) {
-        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
-        else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError(
-            'cancelled',
-            request.project === ':memory:'
-              ? 'cancelled; nothing was saved.'
-              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
-          );
-        } else if (request.quiet) continue;
-        else if (event.type === 'progress') view.show(event.progress);
-        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
-      }
-    },
+    () =>
+      followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project, quiet: request.quiet }),
   );
-  view.stop();
-  if (failure) throw failure;
   const stored = await api.projects.scores({ project, experiment });
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
