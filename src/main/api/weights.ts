@@ -135,20 +135,22 @@ export const weightProcedures = {
     .handler(async ({ input, context }) => ({ leftovers: await checkVacant(context.files.allow(input.out)) })),
 
   /** Merges models into a new folder: tells the plan, progress, and the folders made, which get onto the project's list of models. */
-  merge: procedure
-    .input(mergeSchema.extend({ out: path, project: z.string().optional() }))
-    .handler(async function* ({ input: { project, ...input }, context, signal }) {
-      if (project !== undefined) context.projects.get(project);
-      const request = allowed(input, context);
-      yield* following<MergeEvent>(async (tell, stop) => {
-        const result = await mergeModels(request, {
-          signal: stop,
-          onOutline: (plan) => tell({ type: 'plan', plan }),
-          onProgress: (progress) => tell({ type: 'progress', progress }),
-        });
-        tell({ type: 'done', result, models: await enlist(context, project, result.results) });
-      }, signal);
-    }),
+  merge: procedure.input(mergeSchema.extend({ out: path, project: z.string().optional() })).handler(async function* ({
+    input: { project, ...input },
+    context,
+    signal,
+  }) {
+    if (project !== undefined) context.projects.get(project);
+    const request = allowed(input, context);
+    yield* following<MergeEvent>(async (tell, stop) => {
+      const result = await mergeModels(request, {
+        signal: stop,
+        onOutline: (plan) => tell({ type: 'plan', plan }),
+        onProgress: (progress) => tell({ type: 'progress', progress }),
+      });
+      tell({ type: 'done', result, models: await enlist(context, project, result.results) });
+    }, signal);
+  }),
 
   /** What fine-tuning changed, by module and layer, and how the changes of several models relate. */
   compare: procedure

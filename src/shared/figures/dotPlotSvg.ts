@@ -1,5 +1,15 @@
 import { dotPlotRange, type DotPlotFigure } from './dotPlot.ts';
-import { baselineShift, bodySize, type Drawing, element, line, palette, seriesColours, svgDocument, textLine } from './drawing.ts';
+import {
+  baselineShift,
+  bodySize,
+  type Drawing,
+  element,
+  line,
+  palette,
+  seriesColours,
+  svgDocument,
+  textLine,
+} from './drawing.ts';
 import { textWidth, wrapText } from './textWidth.ts';
 import { decimalsFor, formatNumber, niceTicks, tickDecimals } from './ticks.ts';
 
@@ -49,9 +59,7 @@ export function dotPlotSvg(figure: DotPlotFigure): Drawing {
     parts.push(line(left, middle, right, middle, palette.rule, 0.5));
     if (other !== null) {
       parts.push(line(x(other), middle, x(value), middle, colour, 0.75));
-      parts.push(
-        element('circle', { cx: x(other), cy: middle, r: 3, fill: palette.paper, stroke: colour, 'stroke-width': 1 }),
-      );
+      parts.push(element('circle', { cx: x(other), cy: middle, r: 3, fill: palette.paper, stroke: colour, 'stroke-width': 1 }));
     }
     parts.push(element('circle', { cx: x(value), cy: middle, r: 3.25, fill: colour }));
     parts.push(textLine(valueRight, middle + bodySize * baselineShift, numbers[i], { anchor: 'end', bold: emphasis }));

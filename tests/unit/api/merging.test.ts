@@ -90,7 +90,15 @@ describe('the plan of a merge', () => {
     ];
     const plan = await api.weights.plan({ ...request('planned'), alphas: [{ value: 0.25, rules }] });
     expect(plan.layers).toBe(6);
-    expect(plan.modules.map(({ module }) => module)).toEqual(['conv', 'projection', 'position', 'attention', 'ffn', 'norm', 'other']);
+    expect(plan.modules.map(({ module }) => module)).toEqual([
+      'conv',
+      'projection',
+      'position',
+      'attention',
+      'ffn',
+      'norm',
+      'other',
+    ]);
     expect(plan.modules.reduce((sum, { tensors }) => sum + tensors, 0)).toBe(plan.merged);
     expect(plan.modules.reduce((sum, { parameters }) => sum + parameters, 0)).toBe(plan.parameters);
     const attention = plan.modules.find(({ module }) => module === 'attention')!;
