@@ -10,7 +10,7 @@ import { procedure } from './procedure.ts';
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
-export function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
+export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
   const paths = [
     ...models.flatMap(({ path, merge }) => [path, ...(merge?.finetuned ?? [])]),
     data.path,

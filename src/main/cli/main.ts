@@ -13,6 +13,7 @@ import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
+import { recipeCommand } from './commands/recipe.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     mergeCommand(),
     compareCommand(),
     judgeCommand(),
+    recipeCommand(),
     superbCommand(),
     macsCommand(),
     reportCommand(),
