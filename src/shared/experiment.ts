@@ -18,6 +18,9 @@ export const mappingSchema = z.object({
 export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
 export type ModelChoice = z.infer<typeof modelChoiceSchema>;
 
+/** Ends the name of a label that comes from a tier of the same name as a column of the manifest: "word (alignment)". */
+export const alignmentMark = ' (alignment)';
+
 /** A model to score; with `merge`, a merge of the model and others that need not be written. */
 export const scoredModelSchema = modelChoiceSchema.extend({ merge: memberSchema.optional() });
 export type ScoredModel = z.infer<typeof scoredModelSchema>;
@@ -51,6 +54,7 @@ export const dataChoiceSchema = z.object({
   alignments: alignmentChoiceSchema.optional(),
 });
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
+
 
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({

@@ -1,3 +1,5 @@
+import { benchInterface } from './interface.ts';
+import { benchExit } from './exit.ts';
 import { benchLogme } from './logme.ts';
 import { benchMerge } from './merge.ts';
 import { benchScoring } from './scoring.ts';
@@ -5,3 +7,5 @@ import { benchScoring } from './scoring.ts';
 benchLogme();
 await benchMerge();
 await benchScoring();
+await benchInterface();
+await benchExit();

@@ -17,7 +17,7 @@ let served: Served;
 
 beforeAll(async () => {
   const project = join(home.path, 'Sample.foretune');
-  makeSampleProject(project);
+  makeSampleProject(project, { truth: true });
   [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project })]);
 });
 afterAll(async () => {
@@ -61,7 +61,25 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await page.click(mark('tab-notes'));
     return page.waitForSelector(mark('notes'));
   },
+  'results, ranking': async (page) => {
+    await page.click(mark('tab-ranking'));
+    return page.waitForSelector(mark('rank-table'));
+  },
+  'results, tasks': async (page) => {
+    await page.click(mark('tab-tasks'));
+    return page.waitForSelector(mark('tasks-reading'));
+  },
+  'results, agreement': async (page) => {
+    await page.click(mark('tab-agreement'));
+    return page.waitForSelector(mark('agreement-table'));
+  },
+  'published studies': async (page) => {
+    await goTo(page, '/studies');
+    await page.waitForSelector(mark('study-table'));
+    return undefined;
+  },
   export: async (page) => {
+    await goTo(page, '/results');
     await page.click(mark('export'));
     return page.waitForSelector(mark('export-dialog'));
   },

@@ -4,17 +4,20 @@ import { basename, dirname, extname, join } from 'node:path';
 
 import * as z from 'zod';
 
+import { alignmentExtensions } from '#main/tasks/alignments/read.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
 import { demoFolder } from './fileAccess.ts';
 import { procedure } from './procedure.ts';
 
 /** What a picker looks for; anything else is shown but cannot be chosen. */
-const wantedSchema = z.enum(['model', 'weights', 'data', 'table', 'project', 'folder']);
+const wantedSchema = z.enum(['model', 'weights', 'data', 'alignments', 'table', 'project', 'folder']);
 type Wanted = z.infer<typeof wantedSchema>;
 
 /** More entries than this are cut off, and said to be. */
 const mostEntries = 5000;
+
+const alignmentFiles = Object.keys(alignmentExtensions);
 
 const dataExtensions = ['.csv', '.tsv', '.jsonl', '.json'];
 const weightExtensions = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt'];
@@ -31,6 +34,8 @@ function choosable(wanted: Wanted, name: string, isFolder: boolean, inside: read
       return !isFolder && dataExtensions.includes(extension);
     case 'data':
       return isFolder || dataExtensions.includes(extension);
+    case 'alignments':
+      return isFolder || alignmentFiles.includes(extension);
     case 'project':
       return !isFolder && extension === '.foretune';
     case 'folder':

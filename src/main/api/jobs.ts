@@ -3,9 +3,12 @@ import * as z from 'zod';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
 
+import { speedJobSchema } from '#main/jobs/queue.ts';
+
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
 import { procedure } from './procedure.ts';
+import { startSpeed } from './speedRuns.ts';
 
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
@@ -81,6 +84,10 @@ export const jobProcedures = {
     if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
+    if (row.kind === 'speed') {
+      const { job } = await startSpeed(context, input.project, speedJobSchema.parse(row.spec).spec, input.machine);
+      return { job, experiment: null };
+    }
     return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
   }),
 

@@ -12,6 +12,7 @@ import { modelProcedures } from './models.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
 import { speedProcedures } from './speed.ts';
+import { speedRunProcedures } from './speedRuns.ts';
 import { truthProcedures } from './truth.ts';
 import { weightProcedures } from './weights.ts';
 
@@ -28,7 +29,7 @@ export const router = {
   features: featureProcedures,
   metrics: metricProcedures,
   weights: { ...weightProcedures, ...judgeProcedures },
-  speed: speedProcedures,
+  speed: { ...speedProcedures, ...speedRunProcedures },
 };
 
 export type Api = RouterClient<typeof router>;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 
-import { metricIds } from '#main/scoring/registry.ts';
+import { metricIds, metrics } from '#main/scoring/registry.ts';
 import { type MachineSettings, machineSettingsSchema, providerSchema } from '#shared/experiment.ts';
 
 /** For options that may be given several times. */
@@ -79,6 +79,11 @@ export function metricList(value: string): string[] {
     return found;
   });
   return [...new Set(names)];
+}
+
+/** As `metricList`; "all" stands for every score that needs labels. */
+export function labelMetrics(value: string): string[] {
+  return value === 'all' ? metrics.filter(({ needs }) => needs !== 'two-sets').map(({ id }) => id) : metricList(value);
 }
 
 export function providers(value: string): MachineSettings['providers'] {

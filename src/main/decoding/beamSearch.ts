@@ -29,6 +29,11 @@ export const defaultBeam: BeamSettings = {
   unknownWord: -10,
 };
 
+/** Settings with the defaults for what is absent. */
+export function beamSettings(given: Partial<BeamSettings> = {}): BeamSettings {
+  return { ...defaultBeam, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+}
+
 /** A transcript as columns of the vocabulary, and what speaks for it. */
 export interface Hypothesis {
   columns: number[];

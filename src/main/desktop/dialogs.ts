@@ -45,6 +45,11 @@ const openings: Record<Choice, { title: string; properties: OpenProperties; filt
     properties: ['openFile'],
     filters: [{ name: 'Manifests', extensions: ['csv', 'tsv', 'jsonl', 'json'] }],
   },
+  // Mostly a folder; where a dialog takes one or the other, the path of a single file is typed.
+  alignments: {
+    title: 'Choose alignments',
+    properties: process.platform === 'darwin' ? ['openDirectory', 'openFile'] : ['openDirectory'],
+  },
   project: {
     title: 'Open a project',
     properties: ['openFile'],

@@ -11,6 +11,7 @@ import { type Provider, type SessionSettings } from './providers.ts';
 import { SideBySide } from './sideBySide.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
 import { readStatistics, writeStatistics } from './statisticsFile.ts';
+import { stageHandlers } from './stages.ts';
 
 /** How a waveform is given to an encoder. */
 export interface WaveformRule {
@@ -98,6 +99,7 @@ export function inferenceHandlers() {
   let rule: WaveformRule | undefined;
   let kernel: GramKernel | undefined;
   let statistics: StreamingStatistics | undefined;
+  const stages = stageHandlers();
   let sideBySide: SideBySide | undefined;
 
   const need = <T>(thing: T | undefined, what: string): T => {
@@ -219,6 +221,8 @@ export function inferenceHandlers() {
       await writeStatistics(path, pass.plan, await pass.flush());
     },
 
+    ...stages,
+
     /** Opens several encoders for the same audio: for how alike their features are. */
     async openSideBySide({ models }: { models: OpenRequest[] }) {
       await closeEncoder();
@@ -231,7 +235,10 @@ export function inferenceHandlers() {
 
     similarities: (_: undefined) => need(sideBySide, 'encoders side by side').similarities(),
 
-    close: (_: undefined) => closeEncoder(),
+    async close(_: undefined): Promise<void> {
+      await closeEncoder();
+      await stages.closeStages(undefined);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
 import { buildEncoder } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
@@ -109,14 +110,8 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   };
 }
 
-/** Refuses what a label cannot be scored by. */
-function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
-  for (const id of metrics) {
-    const { name: score, targets } = metric(id);
-    if (kind === 'classification' || targets !== 'classification') continue;
-    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
-    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
-  }
+/** Refuses labels of frames where means over utterances are asked for, and where frames have no known times. */
+function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, models: EncoderModel[]): void {
   if (!values.some(isAligned)) return;
   if (units.includes('utterance')) {
     throw new ForetuneError(
@@ -274,11 +269,11 @@ interface Pass {
   kept: KeptAudio;
 }
 
+const passName = ({ model, weights }: Pass): string => (weights === 'own' ? model.name : `${model.name}, random weights`);
+
 async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
-  const { settings } = prepared.spec;
   const { model, weights, pace } = pass;
-  const thread = run.engine.inference();
-  pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  pace.doing(passName(pass));
   const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
   const kept = await openKeptPass(cached);
   if (kept) {
@@ -293,6 +288,25 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
     pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
     return;
   }
+  const { thread, giveBack } = await run.engine.borrowInference(run.signal, () => pace.doing('waiting for another run'));
+  try {
+    pace.doing(passName(pass));
+    await listen(thread, prepared, run, pass, cached);
+  } finally {
+    giveBack();
+  }
+}
+
+/** The pass itself: opens the encoder on the thread, goes over the audio and scores. */
+async function listen(
+  thread: InferenceThread,
+  prepared: PreparedScoring,
+  run: ScoringRun,
+  pass: Pass,
+  cached: string,
+): Promise<void> {
+  const { settings } = prepared.spec;
+  const { model, weights } = pass;
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -313,7 +327,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
         message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.`,
       });
     }
-    const units = await collectStatistics(prepared, run, pass, opened);
+    const units = await collectStatistics(thread, prepared, run, pass, opened);
     await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
     const { provider, fallbacks, layers, width } = opened;
     await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
@@ -362,6 +376,7 @@ function committedGroup(project: Project, jobId: number, unitKey: string): Group
 
 /** The pass over the audio, group after group, committing as it goes. */
 async function collectStatistics(
+  thread: InferenceThread,
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
@@ -369,7 +384,6 @@ async function collectStatistics(
 ): Promise<GroupUnit[]> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
-  const thread = run.engine.inference();
   const columns = columnsOf(prepared, pass);
   const plan = {
     layers: opened.layers,

@@ -10,6 +10,7 @@ import { type Figure, figureSvg } from '#shared/figures/svg.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
 import { textWidth, wrapText } from '#shared/figures/textWidth.ts';
 
+import { rankNote } from './ranking.ts';
 import { type ReportDocument, type ReportSection } from './scoreReport.ts';
 
 /** Points. */
@@ -76,7 +77,7 @@ function tableContent({ columns, rows, notes }: TableFigure, page: Page): Conten
       ...rows.map((row) => textWidth(row[column].text, tableSize, row[column].mark === 'best')),
     ),
   );
-  const flexible = columns.findIndex(({ name }) => name === 'model');
+  const flexible = columns.findIndex(({ name }) => name === 'model' || name === 'score');
   const taken = natural.reduce((sum, width, column) => sum + (column === flexible ? 0 : width + 1) + padding, 0);
   const widths = natural.map((width, column) =>
     column === flexible ? Math.max(60, Math.min(width + 2, page.width - taken)) : width + 1,
@@ -113,6 +114,44 @@ function sectionContent({ heading, statements, heatmap, curve, table }: ReportSe
   };
   const rest = [...others, ...(curve === null ? [] : [figureContent(curve, page)])];
   return [opening, ...rest.map((figure): Content => ({ unbreakable: true, stack: [figure] })), ...tableContent(table, page)];
+}
+
+function titledTable(table: TableFigure, page: Page): Content[] {
+  return [{ text: table.title, bold: true, margin: [0, 14, 0, 4] }, ...tableContent(table, page)];
+}
+
+/** What to take and how sure that is, for every section; as many to a page as there is room. */
+function rankingContent({ sections }: ReportDocument): Content[] {
+  const page = pageOf('portrait');
+  const parts = sections.map(({ heading, ranking, reading }): Content => ({
+    unbreakable: true,
+    margin: [0, 0, 0, 12],
+    stack: [
+      { text: heading, bold: true, margin: [0, 0, 0, 2] },
+      { ul: reading, margin: [0, 0, 0, 4] },
+      ...(ranking ? tableContent({ ...ranking, notes: [] }, page) : []),
+    ],
+  }));
+  return [
+    { text: 'Recommendations and ranks', style: 'section', pageBreak: 'before', pageOrientation: page.orientation },
+    ...parts,
+    { text: rankNote, fontSize: 7.5, color: palette.quiet },
+  ];
+}
+
+/** Several tasks side by side, and what the scores are worth where there is truth to hold them against. */
+function comparisonContent({ tasks, agreements }: ReportDocument): Content[] {
+  const page = pageOf('portrait');
+  const heading = (text: string): Content => ({ text, style: 'section', pageBreak: 'before', pageOrientation: page.orientation });
+  return [
+    ...(tasks.length > 0 ? [heading('Task by task'), ...tasks.flatMap((table) => titledTable(table, page))] : []),
+    ...agreements.flatMap(({ heading: name, reading, table, scatter }): Content[] => [
+      heading(`Scores against the truth, ${name}`),
+      { text: reading, margin: [0, 0, 0, 4] },
+      ...(scatter ? [figureContent(scatter, page, 0.5)] : []),
+      ...tableContent(table, page),
+    ]),
+  ];
 }
 
 function recipeContent({ recipes }: ReportDocument, page: Page): Content[] {
@@ -198,6 +237,8 @@ function definition(report: ReportDocument): TDocumentDefinitions {
         stack: [{ text: question, style: 'question' }, { text: answer }],
       })),
       ...report.sections.flatMap(sectionContent),
+      ...rankingContent(report),
+      ...comparisonContent(report),
       ...recipeContent(report, page),
     ],
   };

@@ -3,8 +3,7 @@ import { access, copyFile, mkdir, readdir, rename, rm, statfs, writeFile } from 
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { type AtomicFile, createAtomicFile, writeError } from '#main/formats/atomicFile.ts';
-import { encodeSafetensorsHeader } from '#main/formats/safetensors.ts';
-import { type PlannedTensor } from '#main/merging/plan.ts';
+import { encodeSafetensorsHeader, type TensorLayout } from '#main/formats/safetensors.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type MergeSink } from './mergeTensors.ts';
@@ -83,7 +82,7 @@ export interface FolderWriter extends MergeSink {
 export async function createModelFolders(
   out: string,
   names: readonly string[],
-  tensors: readonly PlannedTensor[],
+  tensors: readonly TensorLayout[],
 ): Promise<FolderWriter> {
   const place = resolve(out);
   const temporary = `${place}.${randomBytes(4).toString('hex')}.part`;

@@ -28,7 +28,7 @@ const largestWholeTensor = 1 << 22;
 /** Where merged values go. */
 export interface MergeSink {
   /** Bytes of one member's tensor, from byte `start` of it. They may be overwritten once the promise has settled. */
-  write(member: number, tensor: PlannedTensor, start: number, bytes: Uint8Array): Promise<void>;
+  write(member: number, tensor: Pick<PlannedTensor, 'name'>, start: number, bytes: Uint8Array): Promise<void>;
 }
 
 export interface MergeWork {

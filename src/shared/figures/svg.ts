@@ -5,8 +5,10 @@ import { type HeatmapFigure } from './heatmap.ts';
 import { heatmapSvg } from './heatmapSvg.ts';
 import { type LineChartFigure } from './lineChart.ts';
 import { lineChartSvg } from './lineChartSvg.ts';
+import { type ScatterFigure } from './scatter.ts';
+import { scatterSvg } from './scatterSvg.ts';
 
-export type Figure = HeatmapFigure | LineChartFigure | DotPlotFigure;
+export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure | DotPlotFigure;
 
 /** Draws any figure as a self-contained SVG document, the same for the screen, the PDF and the SVG files. */
 export function figureSvg(figure: Figure): Drawing {
@@ -17,5 +19,7 @@ export function figureSvg(figure: Figure): Drawing {
       return lineChartSvg(figure);
     case 'dot-plot':
       return dotPlotSvg(figure);
+    case 'scatter':
+      return scatterSvg(figure);
   }
 }

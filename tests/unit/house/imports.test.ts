@@ -9,20 +9,8 @@ const source = join(root, 'src');
 
 /** Rooms of src/main from the faces down; a room may import from its own level's listed friends and from lower levels. */
 const faces = ['desktop', 'server', 'cli'];
-const services = [
-  'project',
-  'jobs',
-  'workers',
-  'models',
-  'inference',
-  'audio',
-  'tasks',
-  'reports',
-  'probing',
-  'speedup',
-  'weights',
-];
-const pure = ['linalg', 'scoring', 'merging', 'decoding', 'formats', 'onnx', 'superb'];
+const services = ['project', 'jobs', 'workers', 'models', 'inference', 'audio', 'tasks', 'reports', 'speedup', 'weights'];
+const pure = ['linalg', 'scoring', 'merging', 'decoding', 'probing', 'formats', 'onnx', 'superb'];
 
 function level(room: string): number {
   if (faces.includes(room)) return 3;

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
@@ -67,6 +67,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   // In how many parts it comes depends on how fast files are decoded.
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
+  );
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
   );
   await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
   await ask('metrics.list', () => api.metrics.list());
@@ -146,6 +154,34 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
   );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
+  const sentences = join(folder, 'sentences.csv');
+  writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
+  await ask('speed.transcribe', async () =>
+    (
+      await collectStream(
+        api.speed.transcribe({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          beam: { width: 20, beta: 0 },
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
   await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));

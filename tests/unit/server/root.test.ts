@@ -72,14 +72,18 @@ const calls: Record<string, Call> = {
   'models.add path': (at) => api.models.add({ project, path: at('model') }),
   'models.relocate path': (at) => api.models.relocate({ project, id: 1, path: at('model') }),
   ...Object.fromEntries<Call>(
-    (['path', 'root'] as const).flatMap((field) => {
-      const choice = (at: At) => (field === 'path' ? { path: at('manifest.csv') } : { ...inside.data, root: at('') });
+    (['path', 'root', 'alignments.path'] as const).flatMap((field) => {
+      const choice = (at: At) => {
+        if (field === 'path') return { path: at('manifest.csv') };
+        return { ...inside.data, ...(field === 'root' ? { root: at('') } : { alignments: { path: at('') } }) };
+      };
       return [
         [`data.inspect ${field}`, (at: At) => api.data.inspect(choice(at))],
         [`data.label ${field}`, (at: At) => api.data.label({ ...choice(at), label: 'word' })],
         [`data.add ${field}`, (at: At) => api.data.add({ ...choice(at), project })],
         [`data.rows ${field}`, (at: At) => api.data.rows(choice(at))],
         [`data.survey ${field}`, (at: At) => drain(api.data.survey(choice(at)))],
+        [`data.alignments ${field}`, (at: At) => drain(api.data.alignments(choice(at)))],
         [`data.clip ${field}`, (at: At) => api.data.clip({ ...choice(at), index: 0 })],
         [
           `jobs.score spec.data.${field}`,
@@ -124,6 +128,41 @@ const calls: Record<string, Call> = {
   'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
   'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
   'weights.place out': (at) => api.weights.place({ out: at('model') }),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
+      `speed.transcribe ${field}`,
+      (at: At) =>
+        drain(
+          api.speed.transcribe({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            lm: field === 'lm' ? at('lm.arpa') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'out'] as const).map((field) => [
+      `data.align ${field}`,
+      (at: At) =>
+        drain(
+          api.data.align({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            text: 'word',
+            out: field === 'out' ? at('out.csv') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
@@ -142,7 +181,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|run)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|tier|without|run)$/;
 /** `labels` of a computation are a file. */
 const isFileOf = (procedure: string, name: string): boolean =>
   !plainNames.test(name) || (procedure === 'metrics.compute' && name === 'labels');

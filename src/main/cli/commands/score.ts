@@ -7,9 +7,10 @@ import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scor
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
 import { followJob } from '../followJob.ts';
-import { collect, count, integer, layers, list, machine, metricList, providers, seconds } from '../options.ts';
+import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
 import { untilInterrupted, withApi } from '../run.ts';
+import { scoreHelp } from '../scoreHelp.ts';
 
 export interface ScoreRequest {
   /** A project file, or ":memory:". */
@@ -94,7 +95,7 @@ export function scoreCommand() {
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
     .requiredOption(
       '--label <column>',
-      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier; give it once per label',
+      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
       collect,
     )
     .addOption(
@@ -109,7 +110,7 @@ export function scoreCommand() {
           return [...(previous ?? []), unit.data];
         }),
     )
-    .option('--metrics <names>', 'scores, separated by commas', metricList, ['logme'])
+    .option('--metrics <names>', 'scores, separated by commas, or "all" (list below)', labelMetrics, ['logme'])
     .option(
       '--layers <layers>',
       'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)',
@@ -129,6 +130,13 @@ export function scoreCommand() {
     .option('--centre', 'subtract the feature mean first (LogME has no intercept)', false)
     .option('--seed <n>', 'seed of groups, samples and controls', integer, 0)
     .option('--groups <n>', 'groups of utterances for the 95 % interval', count, 10)
+    .addOption(
+      new Option('--interval <how>', 'leave each group out in turn, or draw groups with replacement')
+        .choices(['jackknife', 'bootstrap'] as const)
+        .default('jackknife' as const),
+    )
+    .option('--resamples <n>', 'draws of the bootstrap', count, 200)
+    .option('--rows <n>', 'frames of each layer kept for scores that need samples', count, 2000)
     .option('--sample <n>', 'score a random sample of this many utterances', count)
     .option('--max-seconds <s>', 'cut longer utterances into even parts of at most this length', seconds, 30)
     .option('--audio-column <column>', 'manifest column with the audio files (default: found by name)')
@@ -151,6 +159,7 @@ export function scoreCommand() {
     .option('--name <text>', 'name of the experiment in the project')
     .option('--out <file>', 'write the rows to this CSV file')
     .option('--json', 'print one JSON document', false)
+    .addHelpText('after', scoreHelp(['moments', 'samples', 'source-posteriors']))
     .action(async (options) => {
       const given = options.input ?? options.taps ?? options.samplingRate ?? options.normalize;
       const mapping =
@@ -179,6 +188,9 @@ export function scoreCommand() {
                 : [options.controls],
           seed: options.seed,
           groups: Math.max(2, options.groups),
+          resampling: options.interval,
+          resamples: options.resamples,
+          rows: options.rows,
           maxSeconds: options.maxSeconds,
           centre: options.centre,
           sample: options.sample,
