@@ -5,7 +5,7 @@ import { alignTranscripts } from '#main/jobs/align.ts';
 import { decodeAhead } from '#main/jobs/decodeAhead.ts';
 import { type Dataset, type Utterance } from '#main/tasks/dataset.ts';
 import { collectAlignments } from '#main/tasks/alignments/alignments.ts';
-import { labelColumn } from '#main/tasks/labels.ts';
+import { beyondAudio, labelColumn } from '#main/tasks/labels.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type DataChoice, dataChoiceSchema, machineSettingsSchema, modelChoiceSchema } from '#shared/experiment.ts';
 
@@ -31,12 +31,15 @@ function allowed({ files }: Context, { path, audioColumn, root, alignments }: Da
 }
 
 /** What is said when in an utterance, tier by tier; a sentence where its alignment cannot be used. */
-async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance) {
+async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance, seconds: number) {
   const source = await datasets.alignments(choice, (path) => files.allow(path));
   if (!source) return null;
   try {
     const found = await source.of(utterance);
-    return { tiers: found?.tiers ?? [], problem: found ? '' : `${source.path} has no alignment of this file.` };
+    const tiers = found?.tiers ?? [];
+    const end = Math.max(0, ...tiers.map(({ intervals }) => intervals.at(-1)?.end ?? 0));
+    const problem = found ? (beyondAudio(end, seconds) ?? '') : `${source.path} has no alignment of this file.`;
+    return { tiers, problem };
   } catch (error) {
     return { tiers: [], problem: toErrorValue(error).message };
   }
@@ -258,7 +261,7 @@ export const dataProcedures = {
         rate: clipRate,
         resampling,
         downmix,
-        alignment: await alignmentOf(context, choice, dataset.utterances[input.index]),
+        alignment: await alignmentOf(context, choice, dataset.utterances[input.index], seconds),
         samples: samples.slice(0, longestClip * clipRate),
       };
     }),

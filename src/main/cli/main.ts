@@ -1,6 +1,6 @@
 import { Command, CommanderError } from '@commander-js/extra-typings';
 
-import { fromWire } from '#main/api/procedure.ts';
+import { fromWire } from '#shared/wire.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
 import { alignCommand } from './commands/align.ts';

@@ -51,11 +51,7 @@ export class JobQueue {
    * Starts a scoring run, or takes up the one with equal settings, models and data that was cancelled, failed or killed.
    * Throws before anything is stored if models or data cannot be scored.
    */
-  async score(
-    spec: ScoringSpec,
-    machine: MachineSettings,
-    name?: string,
-  ): Promise<RunningJob & { experimentId: number }> {
+  async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob & { experimentId: number }> {
     const prepared = await prepareScoring(spec);
     const experimentId =
       this.project.findExperiment(prepared.hash)?.id ??
@@ -112,16 +108,20 @@ export class JobQueue {
         spec,
         specHash: prepared.hash,
       });
-    const earlier = project.jobs().findLast(({ kind, spec: kept }) => kind === 'speed' && speedJobSchema.parse(kept).run === runId);
+    const earlier = project
+      .jobs()
+      .findLast(({ kind, spec: kept }) => kind === 'speed' && speedJobSchema.parse(kept).run === runId);
     const running = earlier && this.jobs.get(earlier.id);
     if (running && !running.ended()) return { ...running, runId };
     const isTimedSo =
-      earlier !== undefined &&
-      JSON.stringify(speedJobSchema.parse(earlier.spec).spec.timing) === JSON.stringify(spec.timing);
+      earlier !== undefined && JSON.stringify(speedJobSchema.parse(earlier.spec).spec.timing) === JSON.stringify(spec.timing);
     const isDone = earlier?.state === 'done' && isTimedSo && !again;
     if (known) project.setSpeedSpec(runId, spec);
     // Repetitions are kept by job: other timing begins anew.
-    const id = earlier && isTimedSo && !(again && earlier.state === 'done') ? earlier.id : project.createJob({ kind: 'speed', spec: { run: runId, spec } });
+    const id =
+      earlier && isTimedSo && !(again && earlier.state === 'done')
+        ? earlier.id
+        : project.createJob({ kind: 'speed', spec: { run: runId, spec } });
     const job = this.start(id, null, isDone ? 'done' : 'queued', async (events, signal) => {
       for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
       if (isDone) {

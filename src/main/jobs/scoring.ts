@@ -12,7 +12,7 @@ import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, beyondAudio, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
 import { openLabels } from '#main/tasks/openLabels.ts';
 import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
@@ -194,9 +194,6 @@ interface GroupUnit {
   frames: number;
   labelled: number[];
 }
-
-/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
-const alignmentTolerance = 0.05;
 
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
@@ -436,12 +433,9 @@ async function collectStatistics(
         const { seconds } = audio;
         const { path } = prepared.dataset.utterances[utterance];
         const values = columns.map(({ values }): TargetValue => values[utterance]);
-        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
-        if (beyond > alignmentTolerance) {
-          unit.skipped.push({
-            file: path,
-            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
-          });
+        const beyond = beyondAudio(Math.max(...values.map(alignmentEnd)), seconds);
+        if (beyond !== undefined) {
+          unit.skipped.push({ file: path, message: beyond });
         } else {
           try {
             const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });

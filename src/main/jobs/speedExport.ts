@@ -34,11 +34,14 @@ function headPiece(prepared: PreparedSpeed, track: Track, layer: number): StageP
     : { kind: 'exit-head', head: exitHeadOf(prepared, track, layer, allFolds) };
 }
 
-const blockPieces = (blocks: readonly number[]): StagePiece[] =>
-  blocks.map((block) => ({ kind: 'block', index: block - 1 }));
+const blockPieces = (blocks: readonly number[]): StagePiece[] => blocks.map((block) => ({ kind: 'block', index: block - 1 }));
 
 /** The graphs of a setting: one where nothing exits early, else a stage up to each exit and a head for it. */
-function graphsFor(prepared: PreparedSpeed, track: Track, point: SpeedPoint): { specs: StageSpec[]; exits: { layer: number; stage: string; head: string }[] } {
+function graphsFor(
+  prepared: PreparedSpeed,
+  track: Track,
+  point: SpeedPoint,
+): { specs: StageSpec[]; exits: { layer: number; stage: string; head: string }[] } {
   const { precision } = track.body.settings;
   const front = frontPieces(track, prepared.model.preprocessing.doNormalize);
   const { blocks } = track.body;
@@ -142,16 +145,20 @@ ${python.begin(samplingRate, doNormalize)}${point.exit === null ? python.whole :
 }
 
 /** Writes a setting as ONNX: graphs, one file of weights, a manifest and a README. The folder appears when it is complete. */
-async function exportOnnx(prepared: PreparedSpeed, track: Track, point: SpeedPoint, out: string, heads: string | undefined): Promise<void> {
+async function exportOnnx(
+  prepared: PreparedSpeed,
+  track: Track,
+  point: SpeedPoint,
+  out: string,
+  heads: string | undefined,
+): Promise<void> {
   const temporary = `${out}.${randomBytes(4).toString('hex')}.part`;
   const { specs, exits } = graphsFor(prepared, track, point);
   const { model, vocabulary } = prepared;
   try {
     await mkdir(temporary, { recursive: true });
     const { stages } = await writeStages(model, specs, temporary, { weights: 'copy', exitHeads: heads });
-    const graphs = new Map(
-      stages.map(({ id, path, inputs, outputs }) => [id, { file: basename(path), inputs, outputs }]),
-    );
+    const graphs = new Map(stages.map(({ id, path, inputs, outputs }) => [id, { file: basename(path), inputs, outputs }]));
     const manifest = {
       format: 'foretune-speedup 1',
       model: { name: model.name, fingerprint: model.fingerprint },

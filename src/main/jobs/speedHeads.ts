@@ -75,7 +75,7 @@ async function collect(prepared: PreparedSpeed, run: SpeedRunning, body: Body, l
     run.signal.throwIfAborted();
     pace.add(1, audio?.seconds ?? 0);
     if (!audio || bytes > mostBytes) continue;
-    const features = await run.engine.inference().call('stageFeatures', { samples: audio.samples, route, layers });
+    const features = await run.thread.call('stageFeatures', { samples: audio.samples, route, layers });
     if (features.frames === 0) continue;
     width = features.width;
     features.layers.forEach((values, i) => parts[i].push(values));
@@ -106,7 +106,9 @@ export function trainingSteps(prepared: PreparedSpeed, groups: readonly (readonl
   const lessons = lessonsOf(prepared).length;
   return groups.reduce(
     (sum, tracks) =>
-      sum + lessons + lessons * tracks.reduce((heads, track) => heads + trainedLayers(prepared, track).length, 0) * foldsOf(prepared).length,
+      sum +
+      lessons +
+      lessons * tracks.reduce((heads, track) => heads + trainedLayers(prepared, track).length, 0) * foldsOf(prepared).length,
     0,
   );
 }
@@ -132,9 +134,7 @@ export async function trainHeads(
   const { epochs, learningRate } = spec.settings.training;
   const lessonCount = lessonsOf(prepared).length;
   for (const [body, tracks] of groups) {
-    const wanted = tracks.flatMap((track) =>
-      trainedLayers(prepared, track).map((layer) => ({ track, layer })),
-    );
+    const wanted = tracks.flatMap((track) => trainedLayers(prepared, track).map((layer) => ({ track, layer })));
     const known = new Set(project.speedHeadNames(runId));
     const missing = wanted.filter(({ track, layer }) =>
       foldsOf(prepared).some((fold) => !known.has(`${trainedName(prepared, track, layer, fold)}.weight`)),
@@ -197,8 +197,7 @@ export async function headsFile(
   cacheDir: string,
 ): Promise<{ path: string; dispose: () => Promise<void> }> {
   const { importedHeads } = prepared.spec.settings;
-  if (track.heads === 'imported' && importedHeads !== undefined)
-    return { path: importedHeads, dispose: () => Promise.resolve() };
+  if (track.heads === 'imported' && importedHeads !== undefined) return { path: importedHeads, dispose: () => Promise.resolve() };
   const tensors = project.speedHeads(runId);
   const folder = await newBuildFolder(join(cacheDir, 'graphs'), 'heads', prepared.hash.slice(0, 16));
   const path = join(folder, 'heads.safetensors');

@@ -136,9 +136,8 @@ export async function prepareSpeed(spec: SpeedSpec): Promise<PreparedSpeed> {
 
   const tracks = planTracks(settings, blocks, kernel);
   const trained = tracks.filter((track) => track.exits.some((layer) => headAt(track, layer, blocks) === 'trained'));
-  const { training, notes } = trained.length > 0
-    ? await openTraining(settings, spec.text, vocabulary, model)
-    : { training: null, notes: [] };
+  const { training, notes } =
+    trained.length > 0 ? await openTraining(settings, spec.text, vocabulary, model) : { training: null, notes: [] };
   const isCrossFitted = trained.length > 0 && training === null;
   if (isCrossFitted && chosen.length < 2)
     throw new ForetuneError(

@@ -119,6 +119,22 @@ const calls: Record<string, Call> = {
     drain(
       api.features.extract({ model: inside.model, audio: [join(demo, 'audio', 'yes_s0_0.flac')], out: at('out'), machine: {} }),
     ),
+  'truth.read path': (at) => api.truth.read({ path: at('t.csv') }),
+  'truth.import path': (at) => api.truth.import({ project, path: at('t.csv') }),
+  ...Object.fromEntries<Call>(
+    (['a', 'b'] as const).flatMap((field) => {
+      const good = { kind: 'model' as const, ...inside, layers: [0] };
+      const call = (bad: typeof good) => drain(api.features.similarity({ a: good, b: good, [field]: bad, machine: {} }));
+      return [
+        [`features.similarity ${field}.model.path`, (at: At) => call({ ...good, model: { path: at('model') } })],
+        [`features.similarity ${field}.data.path`, (at: At) => call({ ...good, data: { path: at('manifest.csv') } })],
+        [
+          `features.similarity ${field}.data.root`,
+          (at: At) => call({ ...good, data: { ...inside.data, root: at('') } as never }),
+        ],
+      ];
+    }),
+  ),
   ...Object.fromEntries<Call>(
     (['features', 'labels', 'targets', 'probabilities', 'other'] as const).map((field) => [
       `metrics.compute ${field}`,
@@ -181,7 +197,9 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|tier|without|run)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run)$/;
+/** Parts of a table's rows, and the names of its columns. */
+const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
 const isFileOf = (procedure: string, name: string): boolean =>
   !plainNames.test(name) || (procedure === 'metrics.compute' && name === 'labels');
@@ -193,13 +211,14 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
   anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
 }
 
 /** Where a schema has strings, by the names that lead there. */
 function strings(schema: JsonSchema, names: string[] = []): string[][] {
   const found = Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => strings(inner, [...names, name]));
   if (schema.items) found.push(...strings(schema.items, names));
-  for (const choice of schema.anyOf ?? []) found.push(...strings(choice, names));
+  for (const choice of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]) found.push(...strings(choice, names));
   const isOpen = schema.enum === undefined && schema.const === undefined;
   return isOpen && [schema.type].flat().includes('string') ? [...found, names] : found;
 }
@@ -214,7 +233,7 @@ function pathFields(): string[] {
       return [
         ...new Set(
           fields
-            .filter((names) => names.length > 0 && isFileOf(whole, names.at(-1)!))
+            .filter((names) => names.length > 0 && !inTables.test(names.at(-2) ?? '') && isFileOf(whole, names.at(-1)!))
             .map((names) => `${whole} ${names.join('.')}`),
         ),
       ];

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
-import { type AlignedUtterance, type AlignResult } from '#main/jobs/align.ts';
+import type { AlignedUtterance, AlignResult } from '#main/jobs/align.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { count, machine, providers, seconds } from '../options.ts';

@@ -1,9 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
 
-import { type DriftInput } from '#main/api/judge.ts';
-import { type Api } from '#main/api/router.ts';
+import type { DriftInput } from '#main/api/judge.ts';
+import type { Api } from '#main/api/router.ts';
 import { moduleNames } from '#main/merging/names.ts';
-import { type ModelComparison } from '#main/weights/compareModels.ts';
+import type { ModelComparison } from '#main/weights/compareModels.ts';
 import { type Drift } from '#shared/drift.ts';
 import { ForetuneError } from '#shared/errors.ts';
 

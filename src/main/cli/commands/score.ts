@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeScoresCsv } from '#main/reports/csv.ts';
+import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
@@ -204,6 +203,7 @@ export function scoreCommand() {
           machine: machine(options),
         });
         if (options.out !== undefined) {
+          const { writeScoresCsv } = await import('#main/reports/csv.ts');
           await writeScoresCsv(options.out, rows);
           log(`${rows.length} rows written to ${options.out}.`);
         }

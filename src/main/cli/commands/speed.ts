@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeSpeedCsv } from '#main/reports/speedCsv.ts';
+import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings } from '#shared/experiment.ts';
 import {
@@ -83,8 +82,7 @@ function speedTable(rows: readonly SpeedRow[]): string {
 function strategies(value: string): StrategyId[] {
   return [...new Set(list(value))].map((name) => {
     const known = strategySchema.safeParse(name);
-    if (!known.success)
-      throw new InvalidArgumentError(`There is no strategy "${name}"; there are ${strategyIds.join(', ')}.`);
+    if (!known.success) throw new InvalidArgumentError(`There is no strategy "${name}"; there are ${strategyIds.join(', ')}.`);
     return known.data;
   });
 }
@@ -186,7 +184,11 @@ export function speedCommand() {
     .option('--provider <names>', 'execution providers to try, best first', providers)
     .option('--threads <n>', 'threads inside onnxruntime (default: it chooses)', count)
     .option('--project <file>', 'keep the results in this project file; an interrupted run goes on from there')
-    .option('--max-wer-increase <points>', 'recommend the fastest setting with at most so many points more WER (in percent)', wish)
+    .option(
+      '--max-wer-increase <points>',
+      'recommend the fastest setting with at most so many points more WER (in percent)',
+      wish,
+    )
     .option('--min-saved <percent>', 'recommend the most accurate setting that saves at least so much time', wish)
     .option('--take <dir>', 'write the recommended setting (or, without a wish, the full model) as ONNX graphs into this new folder')
     .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
@@ -214,7 +216,10 @@ export function speedCommand() {
           earlyExit: {
             layers: options.exits === undefined || options.exits === 'all' ? undefined : options.exits,
             rules,
-            thresholds: entropy ?? similarity ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named as 'auto' | 'published' | undefined,
+            thresholds:
+              (entropy ?? similarity)
+                ? { entropy: entropy ?? [], similarity: similarity ?? [] }
+                : (named as 'auto' | 'published' | undefined),
             batch: options.batch,
           },
           downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
@@ -242,7 +247,10 @@ export function speedCommand() {
           again: options.again,
         });
         const rows = points.map(rowOf);
-        if (options.out) await writeSpeedCsv(options.out, rows);
+        if (options.out) {
+          const { writeSpeedCsv } = await import('#main/reports/speedCsv.ts');
+          await writeSpeedCsv(options.out, rows);
+        }
         const ask = (given: number | undefined, make: (value: number) => Parameters<Api['speed']['recommend']>[0]['wish']) =>
           given === undefined
             ? []
