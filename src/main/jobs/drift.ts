@@ -130,6 +130,6 @@ export async function* measureDrift(engine: Engine, request: DriftRequest, signa
     };
   } finally {
     await thread.close();
-    for (const { dispose } of built) await dispose();
+    for (const one of built) await one.dispose();
   }
 }

@@ -70,6 +70,11 @@ export function canonicalNames(names: Iterable<string>): Map<string, { canonical
   );
 }
 
+/** Whether a name is that of a usual head: for graphs, where there is no list of what an encoder consists of. */
+export function isUsualHead(canonical: string): boolean {
+  return usualHeads.test(canonical);
+}
+
 /** Statistics of batch norm and counters: they follow from data, not from gradients, and are not merged. */
 export function isBuffer(canonical: string): boolean {
   return /(?:^|\.)(?:running_mean|running_var|num_batches_tracked|embed_positions\.weights?)$/.test(canonical);

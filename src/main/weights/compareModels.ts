@@ -1,13 +1,13 @@
 import { type Agreement, type Change, Comparison } from '#main/merging/diagnostics.ts';
 import { createScratch } from '#main/merging/method.ts';
 import { type TensorModule, tensorModules } from '#main/merging/names.ts';
-import { type MergePlan, planMerge, type PlannedTensor } from '#main/merging/plan.ts';
+import { type MergePlan, type PlannedTensor } from '#main/merging/plan.ts';
 import { authorsRank, MagnitudeSurvey } from '#main/merging/trimming.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
 
 import { createTurns, cut, readPieces } from './chunks.ts';
-import { openWeights, type WeightSource } from './open.ts';
+import { openWeights, planSources, type WeightSource } from './open.ts';
 import { Progressing } from './progressing.ts';
 import { TensorReader } from './reader.ts';
 
@@ -151,7 +151,7 @@ export async function compareModels(
   if (density !== undefined && !(density > 0 && density <= 1))
     throw new ForetuneError('usage', `A density of ${density} is no share; give one above 0 and at most 1.`);
   const [base, ...tuned] = await Promise.all([a, ...b].map(openWeights));
-  const plan = planMerge(base, tuned, { heads: 'drop', canonicalNames: true });
+  const plan = planSources(base, tuned, { heads: 'drop', canonicalNames: true });
   const tensors = plan.tensors.filter(({ action }) => action === 'merge');
   const names = distinctNames(tuned);
   const progress = new Progressing(plan.parameters, onProgress);

@@ -56,7 +56,7 @@ export async function checkVacant(out: string): Promise<string[]> {
     .map((name) => join(dirname(place), name));
 }
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** One model of the result. */
 export interface MemberFolder {

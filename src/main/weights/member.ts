@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
 import { open, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { writeError } from '#main/formats/atomicFile.ts';
 import { alphaOf, type AlphaSchedule, checkSchedule } from '#main/merging/alpha.ts';
 import { linear } from '#main/merging/linear.ts';
 import { type MergeMethod, type MergeSettings } from '#main/merging/method.ts';
-import { type MergePlan, planMerge, type PlannedTensor } from '#main/merging/plan.ts';
+import { type MergePlan, type PlannedTensor } from '#main/merging/plan.ts';
 import { mergeMethod } from '#main/merging/registry.ts';
 import { type ParameterSource } from '#main/models/architectures/context.ts';
 import { emitEncoder, waveformInput } from '#main/models/architectures/encoder.ts';
 import { newBuildFolder } from '#main/models/cacheFolder.ts';
-import { buildHuggingFaceEncoder, type BuildOptions, placeTensors } from '#main/models/huggingFaceGraph.ts';
-import { openModel } from '#main/models/library.ts';
+import { type BuildOptions, placeTensors } from '#main/models/huggingFaceGraph.ts';
+import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type BuiltEncoder, type EncoderModel } from '#main/models/model.ts';
+import { buildOnnxEncoder, type OnnxMapping, openOnnxModel } from '#main/models/onnxModel.ts';
 import { allLayers, floatTypes, neededParameters, placedParameters } from '#main/models/parameters.ts';
 import { dataType } from '#main/onnx/dataTypes.ts';
 import { GraphBuilder } from '#main/onnx/graph.ts';
@@ -24,7 +25,8 @@ import { type Member, type MemberCard } from '#shared/merge.ts';
 import { isFinetunedItself } from './judgeSpec.ts';
 import { checkSettings } from './mergeModels.ts';
 import { mergeTensors } from './mergeTensors.ts';
-import { openWeights, type WeightSource } from './open.ts';
+import { createOnnxFolders } from './onnxWeights.ts';
+import { openWeights, planSources, type WeightSource } from './open.ts';
 import { describeAlpha, usedSettings } from './recipe.ts';
 
 /** What members are called where scores name models. */
@@ -153,6 +155,40 @@ async function mergedAside(graph: GraphBuilder, mixture: Mixture, folder: string
   );
 }
 
+/** An exported graph has its weights in its own file, so that a merge of it is written into the cache, whole. */
+async function buildGraphMember(
+  base: WeightSource,
+  fingerprint: string,
+  mapping: OnnxMapping | undefined,
+  mixture: Mixture,
+  options: BuildOptions,
+): Promise<BuiltEncoder> {
+  const { method, settings, alpha, plan } = mixture;
+  const onnx = base.onnx!;
+  const folder = await newBuildFolder(options.cacheDir, 'member', fingerprint.slice(0, 16));
+  try {
+    const merged = join(folder, 'merged');
+    const writer = await createOnnxFolders(merged, [''], onnx);
+    try {
+      await mergeTensors({ plan, method, settings, members: [alpha], sink: writer });
+      await writer.commit([{ name: '', texts: {} }], []);
+    } finally {
+      await writer.discard();
+    }
+    const built = await buildOnnxEncoder(await openOnnxModel(join(merged, basename(onnx.file)), { mapping }), options);
+    return {
+      ...built,
+      async dispose() {
+        await built.dispose();
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
 async function buildMember(
   base: EncoderModel,
   name: string,
@@ -160,8 +196,6 @@ async function buildMember(
   mixture: Mixture,
   options: BuildOptions,
 ): Promise<BuiltEncoder> {
-  // What is drawn at random depends on the architecture alone.
-  if (options.weights !== 'own') return buildHuggingFaceEncoder(base, options);
   if (base.source.kind !== 'huggingface') throw new ForetuneError('internal', `${base.name} is no Hugging Face model.`);
   if (options.head) throw new ForetuneError('unsupported', `${name} is a merge of encoders and has no head.`);
   const { config } = base.source;
@@ -201,20 +235,18 @@ async function buildMember(
 /**
  * A merge as a model that can be run, without being written: its graph computes the weights from both models' files, or reads them from a file
  * in the cache that goes when the graph goes.
- * @throws ForetuneError as planMerge and openModel; `unsupported` where the base is not a Hugging Face folder
+ * @throws ForetuneError as planSources and openModel
  */
-export async function openMember(path: string, { finetuned, method: id, alpha, settings }: Member): Promise<EncoderModel> {
+export async function openMember(
+  path: string,
+  { finetuned, method: id, alpha, settings }: Member,
+  mapping?: OnnxMapping,
+): Promise<EncoderModel> {
   const method = mergeMethod(id);
   checkSettings({ finetuned, alphas: [alpha], settings }, method);
-  const base = await openModel(path);
-  if (base.source.kind !== 'huggingface') {
-    throw new ForetuneError(
-      'unsupported',
-      `${base.path} is an exported graph, whose merges can be scored only when they are written; give the Hugging Face folder it was made from, or merge it with --out.`,
-    );
-  }
+  const base = await openModel(path, { mapping });
   const [baseWeights, ...tuned] = await Promise.all([path, ...finetuned].map(openWeights));
-  const plan = planMerge(baseWeights, tuned, { heads: 'drop', canonicalNames: true });
+  const plan = planSources(baseWeights, tuned, { heads: 'drop', canonicalNames: true });
   const told = ({ name, path: place, fingerprint }: WeightSource) => ({ name, path: place, fingerprint });
   const merge: MemberCard = {
     base: told(baseWeights),
@@ -244,11 +276,20 @@ export async function openMember(path: string, { finetuned, method: id, alpha, s
     head: null,
     notes: [...base.notes.filter((note) => !note.startsWith('Not needed and ignored')), ...warnings],
     merge,
-    source: { kind: 'merged', build: (options) => buildMember(base, name, fingerprint, mixture, options) },
+    source: {
+      kind: 'merged',
+      build(options) {
+        // What is drawn at random depends on the architecture alone.
+        if (options.weights !== 'own') return buildEncoder(base, options);
+        return baseWeights.onnx
+          ? buildGraphMember(baseWeights, fingerprint, mapping, mixture, options)
+          : buildMember(base, name, fingerprint, mixture, options);
+      },
+    },
   };
 }
 
 /** A model as an experiment names it: one on disk, or a merge that is not written. */
 export function openScoredModel({ path, mapping, merge }: ScoredModel): Promise<EncoderModel> {
-  return merge ? openMember(path, merge) : openModel(path, { mapping });
+  return merge ? openMember(path, merge, mapping) : openModel(path, { mapping });
 }

@@ -114,8 +114,18 @@ export function describeAlpha({ value, modules = {}, rules = [] }: AlphaSchedule
 /** Text that YAML takes as one string, whatever stands in it. */
 const quoted = (text: string): string => JSON.stringify(text);
 
+/** The merges that a merge's base went through before, the first one first: in sequential merging step k starts from the result of step k-1. */
+export function chainOf({ base }: Pick<MergeRecipe, 'base'>): MergeRecipe[] {
+  const earlier = base.recipe as MergeRecipe | undefined;
+  return earlier && Array.isArray(earlier.finetuned) ? [...chainOf(earlier), earlier] : [];
+}
+
+function stepText({ method, alpha, finetuned }: MergeRecipe): string {
+  return `${method} with ${finetuned.map(({ name }) => name).join(', ')}${alpha ? ` at alpha ${describeAlpha(alpha)}` : ''}`;
+}
+
 /** The model card of a merge. */
-export function makeCard(name: string, recipe: MergeRecipe): string {
+export function makeCard(name: string, recipe: MergeRecipe, library: 'transformers' | 'onnx' = 'transformers'): string {
   const { method, formula, source, alpha, settings, heads, dtype, base, finetuned, tensors, warnings } = recipe;
   const rows = [
     ['method', `${method}: ${formula}`],
@@ -127,10 +137,11 @@ export function makeCard(name: string, recipe: MergeRecipe): string {
     ['merged', `${tensors.merged} tensors, ${tensors.parameters} parameters`],
     ['copied', `${tensors.copied} tensors`],
   ];
+  const earlier = chainOf(recipe);
   const model = ({ name, fingerprint }: RecipeModel) => `${name} (fingerprint \`${fingerprint.slice(0, 16)}\`)`;
   return [
     '---',
-    'library_name: transformers',
+    `library_name: ${library}`,
     'base_model:',
     ...[base, ...finetuned].map(({ name }) => `- ${quoted(name)}`),
     'tags:',
@@ -148,6 +159,14 @@ export function makeCard(name: string, recipe: MergeRecipe): string {
     '| --- | --- |',
     ...rows.map(([key, value]) => `| ${key} | ${value.replaceAll('|', '\\|')} |`),
     '',
+    ...(earlier.length > 0
+      ? [
+          `Merged in sequence; each step starts from the result of the one before, first of all from ${earlier[0].base.name}:`,
+          '',
+          ...[...earlier, recipe].map((step, index) => `${index + 1}. ${stepText(step)}`),
+          '',
+        ]
+      : []),
     ...warnings.map((warning) => `Note: ${warning}`),
     ...(warnings.length > 0 ? [''] : []),
     `The exact recipe is in \`${recipeFile}\`. Licences of the models it is made of apply.`,

@@ -97,7 +97,7 @@ describe('a merge that is not written', () => {
 
   it('is refused where it cannot be', async () => {
     await expect(openMember(join(golden, '..', 'onnx', 'hubert-plain.onnx'), member({}))).rejects.toMatchObject({
-      code: 'unsupported',
+      code: 'mismatch',
     });
     await expect(openMember(base, member({ method: 'ties', settings: { ...settings, density: 0 } }))).rejects.toThrow(
       'keeps nothing',
