@@ -142,9 +142,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('speed.runs', () => api.speed.runs(key));
   const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
   await ask('speed.front', () => api.speed.front({ ...key, run, cost: 'macs' }));
-  await ask('speed.recommend', () =>
-    api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }),
-  );
+  await ask('speed.recommend', () => api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }));
   const setting = { ...key, run, point: points[1].key };
   const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
   await ask('speed.alignment', () => api.speed.alignment(drilled));
@@ -195,11 +193,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     heads: 'base' as const,
     out: join(folder, 'merged'),
   };
+  await ask('weights.place', () => api.weights.place({ out: merge.out }));
   await ask('weights.plan', () => api.weights.plan(merge));
   await ask('weights.merge', async () =>
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.compare', async () =>
+    (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
@@ -229,7 +230,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       )
     ).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.superb', () => api.weights.superb({}));
+  const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
+  await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;
 }

@@ -141,8 +141,9 @@ const calls: Record<string, Call> = {
       (at: At) => api.metrics.compute({ features: join(root, 'f.npy'), [field]: at('f.npy'), metrics: ['logme'] }),
     ]),
   ),
-  'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
-  'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
+  'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
+  'weights.place out': (at) => api.weights.place({ out: at('model') }),
   ...Object.fromEntries<Call>(
     (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
       `speed.transcribe ${field}`,
@@ -222,7 +223,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
