@@ -237,10 +237,7 @@ export function speedCommand() {
           earlyExit: {
             layers: options.exits === undefined || options.exits === 'all' ? undefined : options.exits,
             rules,
-            thresholds:
-              (entropy ?? similarity)
-                ? { entropy: entropy ?? [], similarity: similarity ?? [] }
-                : (named as 'auto' | 'published' | undefined),
+            thresholds: (entropy ?? similarity) ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named,
             batch: options.batch,
           },
           downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
