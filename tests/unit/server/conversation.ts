@@ -120,6 +120,23 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
   await ask('projects.setNotes', () => api.projects.setNotes({ ...key, experiment, text: 'Größer ist besser.' }));
   await ask('projects.notes', () => api.projects.notes({ ...key, experiment }));
+  const speakerModel = join(demo, 'models', 'tiny-hubert-ft-speaker');
+  const judged = await ask('weights.judge', () =>
+    api.weights.judge({
+      ...key,
+      base: model,
+      finetuned: [speakerModel],
+      alphas: [{ value: 0.5 }],
+      data,
+      scoring: { labels: ['word', 'speaker'], units: ['utterance'], controls: ['shuffled-labels'], layers: [1, 3], sample: 24, groups: 3 },
+      machine,
+    }),
+  );
+  for await (const _ of await api.jobs.follow({ ...key, job: judged.job }));
+  await ask('weights.judgement', () => api.weights.judgement({ ...key, experiment: judged.experiment, target: 'speaker' }));
+  await ask('weights.report', () =>
+    api.weights.report({ about: { kind: 'judgement', ...key, experiment: judged.experiment }, latex: join(folder, 'judged.tex') }),
+  );
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>
     api.projects.export({ ...key, folder: join(folder, 'out'), formats: ['latex'] }),
@@ -170,6 +187,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
   await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.drift', async () =>
+    (await collectStream(api.weights.drift({ models: [{ path: model }, { path: speakerModel }], data, layers: [3], sample: 6, machine }))).filter(
+      ({ type }) => type === 'done',
+    ),
+  );
+  await ask('weights.recipe', () =>
+    api.weights.recipe({ base: model, kind: 'huggingface', data, label: 'word', out: join(folder, 'recipe') }),
+  );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');

@@ -46,6 +46,23 @@ const merge = {
   heads: 'base' as const,
   out: join(root, 'merged'),
 };
+const { method, settings: mergeSettings } = merge;
+const member = (tuned: string) => ({
+  ...inside.model,
+  merge: { finetuned: [tuned], method, alpha: { value: 0.5 }, settings: mergeSettings },
+});
+const sweep = () => ({
+  project,
+  base: merge.base,
+  finetuned: merge.finetuned,
+  alphas: merge.alphas,
+  data: inside.data,
+  scoring: settings,
+  machine: {},
+});
+const drift = { models: [inside.model, { path: merge.finetuned[0] }], data: inside.data, machine: {} };
+const recipe = { base: merge.base, kind: 'huggingface' as const, label: 'word', out: join(root, 'recipe') };
+const pdf = join(root, 'report.pdf');
 const drain = async (stream: Promise<AsyncIterable<unknown>>): Promise<void> => {
   await (await stream)[Symbol.asyncIterator]().next();
 };
@@ -93,6 +110,9 @@ const calls: Record<string, Call> = {
           `jobs.estimate spec.data.${field}`,
           (at: At) => api.jobs.estimate({ spec: { models: [inside.model], data: choice(at), settings } }),
         ],
+        [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
+        [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
+        [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
       ];
     }),
   ),
@@ -139,6 +159,27 @@ const calls: Record<string, Call> = {
     (['features', 'labels', 'targets', 'probabilities', 'other'] as const).map((field) => [
       `metrics.compute ${field}`,
       (at: At) => api.metrics.compute({ features: join(root, 'f.npy'), [field]: at('f.npy'), metrics: ['logme'] }),
+    ]),
+  ),
+  'jobs.score spec.models.merge.finetuned': (at) =>
+    api.jobs.score({ project, spec: { models: [member(at('model'))], data: inside.data, settings }, machine: {} }),
+  'jobs.estimate spec.models.merge.finetuned': (at) =>
+    api.jobs.estimate({ spec: { models: [member(at('model'))], data: inside.data, settings } }),
+  'weights.judge base': (at) => api.weights.judge({ ...sweep(), base: at('model') }),
+  'weights.judge finetuned': (at) => api.weights.judge({ ...sweep(), finetuned: [at('model')] }),
+  'weights.drift models.path': (at) => drain(api.weights.drift({ ...drift, models: [inside.model, { path: at('model') }] })),
+  'weights.drift models.merge.finetuned': (at) =>
+    drain(api.weights.drift({ ...drift, models: [inside.model, member(at('model'))] })),
+  'weights.recipe base': (at) => api.weights.recipe({ ...recipe, base: at('model') }),
+  'weights.recipe out': (at) => api.weights.recipe({ ...recipe, out: at('recipe') }),
+  'weights.report about.a': (at) => api.weights.report({ about: { kind: 'comparison', a: at('model'), b: merge.finetuned }, pdf }),
+  'weights.report about.b': (at) => api.weights.report({ about: { kind: 'comparison', a: merge.base, b: [at('model')] }, pdf }),
+  'weights.report about.folder': (at) => api.weights.report({ about: { kind: 'merge', folder: at('model') }, pdf }),
+  ...Object.fromEntries<Call>(
+    (['pdf', 'csv', 'latex', 'svg'] as const).map((target) => [
+      `weights.report ${target}`,
+      (at: At) =>
+        api.weights.report({ about: { kind: 'comparison', a: merge.base, b: merge.finetuned }, [target]: at(target) }),
     ]),
   ),
   'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
@@ -196,7 +237,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|target|fingerprint|problem|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
@@ -245,6 +286,11 @@ describe('a server with a root', () => {
     // Taken as names, not opened: folders in which pickers start, and an entry of the list of recent projects.
     const names = [
       'app.forget path',
+      // What a comparison said, sent back to be written down.
+      'weights.report about.drift.data.path',
+      'weights.report about.drift.models.path',
+      'weights.report about.drift.rows.a',
+      'weights.report about.drift.rows.b',
       'app.saveSettings folders.projects',
       'app.saveSettings folders.models',
       'app.saveSettings folders.data',
