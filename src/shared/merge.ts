@@ -4,6 +4,18 @@ import * as z from 'zod';
 export const tensorModules = ['conv', 'projection', 'position', 'attention', 'ffn', 'norm', 'other', 'head'] as const;
 export type TensorModule = (typeof tensorModules)[number];
 
+/** As people call them. */
+export const moduleNames: Record<TensorModule, string> = {
+  conv: 'conv encoder',
+  projection: 'feature projection',
+  position: 'positional convolution',
+  attention: 'attention',
+  ffn: 'feed-forward',
+  norm: 'layer norms',
+  other: 'other parameters',
+  head: 'heads',
+};
+
 /** A number, or points [layer, alpha] with straight lines between. */
 export const curveSchema = z.union([z.number(), z.array(z.tuple([z.number(), z.number()])).min(1)]);
 

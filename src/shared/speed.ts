@@ -23,7 +23,8 @@ export type Downsampling = z.infer<typeof downsamplingSchema>;
 
 export const precisionSchema = z.enum(['float32', 'int8', 'float16']);
 
-const layerList = z.array(z.number().int().positive()).min(1).max(512);
+const layers = z.array(z.number().int().positive()).max(512);
+const layerList = layers.min(1);
 
 /** What is changed about the encoder; nothing for the full model. Blocks are numbered from 1: block i gives layer i. */
 export const bodySchema = z.object({
@@ -86,7 +87,7 @@ export const speedSettingsSchema = z.object({
   layerRemoval: z
     .object({
       /** First blocks that stay. */
-      keep: z.union([z.literal('auto'), layerList]).default('auto'),
+      keep: z.union([z.literal('auto'), layers]).default('auto'),
       /** Sets of blocks to leave out. */
       drop: z.array(layerList).default([]),
     })

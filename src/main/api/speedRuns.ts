@@ -21,7 +21,12 @@ const pointSchema = runSchema.extend({ point: z.string() });
 function allowed({ files }: Context, spec: SpeedSpec): SpeedSpec {
   const allow = <T extends string | undefined>(path: T): T => (path === undefined ? path : (files.allow(path) as T));
   const { settings } = spec;
-  const dataOf = (data: SpeedSpec['data']): SpeedSpec['data'] => ({ ...data, path: allow(data.path), root: allow(data.root) });
+  const dataOf = (data: SpeedSpec['data']): SpeedSpec['data'] => ({
+    ...data,
+    path: allow(data.path),
+    root: allow(data.root),
+    alignments: data.alignments && { ...data.alignments, path: allow(data.alignments.path) },
+  });
   return {
     ...spec,
     model: { ...spec.model, path: allow(spec.model.path) },
@@ -136,12 +141,13 @@ export const speedRunProcedures = {
   take: procedure
     .input(pointSchema.extend({ out: z.string().min(1), format: z.enum(exportFormats).default('onnx') }))
     .handler(async ({ input, context, signal }) => {
+      const out = context.files.allow(input.out);
       const point = pointOf(context, input);
       const { project } = context.projects.get(input.project);
       const run = project.speedRuns().find(({ id }) => id === input.run)!;
       const prepared = await prepareSpeed(allowed(context, speedSpecSchema.parse(run.spec)));
       return exportSetting(project, run.id, prepared, point, {
-        out: context.files.allow(input.out),
+        out,
         format: input.format,
         cacheDir: context.engine.cacheDir,
         signal,

@@ -31,6 +31,15 @@ const openings: Record<Choice, { title: string; properties: OpenProperties; filt
     properties: ['openFile'],
     filters: [{ name: 'ONNX models', extensions: ['onnx'] }],
   },
+  weights: {
+    title: 'Choose a model',
+    properties: process.platform === 'darwin' ? ['openDirectory', 'openFile'] : ['openDirectory'],
+  },
+  table: {
+    title: 'Choose a table',
+    properties: ['openFile'],
+    filters: [{ name: 'Tables', extensions: ['csv', 'tsv', 'jsonl', 'json'] }],
+  },
   data: {
     title: 'Choose a manifest',
     properties: ['openFile'],

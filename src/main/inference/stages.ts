@@ -56,7 +56,10 @@ export function stageHandlers() {
   let settings: SessionSettings | undefined;
   let rule: StageRule | undefined;
 
-  async function openAll(graphs: readonly StageGraph[], choice: SessionSettings): Promise<{ provider: Provider; fallbacks: string[] }> {
+  async function openAll(
+    graphs: readonly StageGraph[],
+    choice: SessionSettings,
+  ): Promise<{ provider: Provider; fallbacks: string[] }> {
     const found = { provider: 'cpu' as Provider, fallbacks: [] as string[] };
     for (const [index, graph] of graphs.entries()) {
       const { session, provider, fallbacks } = await openSession(graph.path, choice).catch((error: unknown) => {
@@ -65,7 +68,10 @@ export function stageHandlers() {
       sessions.set(graph.id, { graph, session });
       if (index === 0) Object.assign(found, { provider, fallbacks });
       else if (provider !== found.provider)
-        throw new ForetuneError('unsupported', `${found.provider} takes some stages of the encoder and not others (${fallbacks.at(-1)}).`);
+        throw new ForetuneError(
+          'unsupported',
+          `${found.provider} takes some stages of the encoder and not others (${fallbacks.at(-1)}).`,
+        );
     }
     return found;
   }
@@ -82,7 +88,7 @@ export function stageHandlers() {
     const feeds: Record<string, Tensor> = {};
     for (const { name, value } of inputs) feeds[name] = values[value]!;
     const results = await stage.session.run(feeds);
-    for (const { name, value } of outputs) values[value] = results[name] as Tensor;
+    for (const { name, value } of outputs) values[value] = results[name];
   }
 
   const begin = (samples: Float32Array): Values => ({ waveform: new Tensor('float32', samples, [1, samples.length]) });

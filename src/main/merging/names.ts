@@ -1,22 +1,11 @@
-import { type TensorModule, tensorModules } from '#shared/merge.ts';
+import { moduleNames, type TensorModule, tensorModules } from '#shared/merge.ts';
 
 /**
  * One name for the same tensor of the same encoder, whoever saved it: Hugging Face's present names without a prefix. Known are the
  * names of transformers with any prefix (`hubert.`, `module.wav2vec2.`), its older weight norm, and fairseq's, which s3prl keeps.
  */
 
-export { type TensorModule, tensorModules };
-
-export const moduleNames: Record<TensorModule, string> = {
-  conv: 'conv encoder',
-  projection: 'feature projection',
-  position: 'positional convolution',
-  attention: 'attention',
-  ffn: 'feed-forward',
-  norm: 'layer norms',
-  other: 'other parameters',
-  head: 'heads',
-};
+export { moduleNames, type TensorModule, tensorModules };
 
 /** Every encoder of the wav2vec 2.0 family has this tensor, first in Hugging Face's naming, then in fairseq's. */
 const landmark = /(?:^|\.)feature_extractor\.conv_layers\.0\.(?:conv|0)\.weight$/;

@@ -54,9 +54,7 @@ export function speedQueries({ db, read, write }: Connection) {
       mean_exit_layer, memory, details)
     VALUES (@runId, @position, @key, @recipeId, @strategy, @setting, @decoding, @wer, @cer, @macs, @seconds, @rtf,
       @mean_exit_layer, @memory, @details)`);
-  const selectPoints = db.prepare(
-    'SELECT details, recipe_id AS recipeId FROM speed_points WHERE run_id = ? ORDER BY position',
-  );
+  const selectPoints = db.prepare('SELECT details, recipe_id AS recipeId FROM speed_points WHERE run_id = ? ORDER BY position');
 
   const toRun = (row: unknown): SpeedRun => {
     const run = runRow.parse(row);
@@ -85,11 +83,7 @@ export function speedQueries({ db, read, write }: Connection) {
     },
 
     /** Keeps what one utterance is and what tracks made of it, all or none. */
-    saveSpeedRecords(
-      runId: number,
-      utterance: SpeedUtterance,
-      records: readonly { track: string; record: SpeedRecord }[],
-    ): void {
+    saveSpeedRecords(runId: number, utterance: SpeedUtterance, records: readonly { track: string; record: SpeedRecord }[]): void {
       const checked = checkedEntry(speedUtteranceSchema, utterance, `Utterance ${utterance.utterance} of a speed-up run`);
       write(() => {
         insertUtterance.run({ runId, ...checked });

@@ -9,7 +9,7 @@ import { type TableFigure } from '#shared/figures/table.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { csvOptions } from './csv.ts';
-import { latexTable } from './latex.ts';
+import { tableLatex } from '#shared/figures/tableLatex.ts';
 import { figureReportPdf } from './pdf.ts';
 import { cleanName } from './svgFiles.ts';
 import { type ReportTargets } from './writeReport.ts';
@@ -63,7 +63,7 @@ export async function writeFigureReport(report: FigureReport, { pdf, csv, latex,
     ];
     files.push({
       path: latex,
-      content: `${[...head, ...tables.map((table, index) => latexTable(table, index + 1))].join('\n\n')}\n`,
+      content: `${[...head, ...tables.map((table, index) => tableLatex(table, `tab:foretune-${index + 1}`))].join('\n\n')}\n`,
     });
   }
   if (svg) {

@@ -178,7 +178,16 @@ export function judgeAll(input: JudgeInput): Judged[] {
     const end = track.exits.length - 1;
     for (const decoding of input.decodings) {
       if (track.hasEnd)
-        judged.push(judge(input, track, null, records.map(() => end), decoding, short));
+        judged.push(
+          judge(
+            input,
+            track,
+            null,
+            records.map(() => end),
+            decoding,
+            short,
+          ),
+        );
       if (end === 0) continue;
       for (const rule of settings.earlyExit.rules) {
         const statistics = statisticsOf(rule, records);

@@ -136,8 +136,7 @@ export function planTracks(settings: SpeedSettings, blocks: number, kernel?: Flo
   if (strategies.includes('early-exit')) add(unchanged, heads, true);
   if (strategies.includes('downsampling'))
     for (const kind of new Set([...settings.downsampling.kinds, ...(kernel ? (['convolution'] as const) : [])]))
-      for (const factor of settings.downsampling.factors)
-        add({ ...unchanged, downsampling: { kind, factor } }, heads, false);
+      for (const factor of settings.downsampling.factors) add({ ...unchanged, downsampling: { kind, factor } }, heads, false);
   if (strategies.includes('layer-removal')) {
     const { keep, drop } = settings.layerRemoval;
     const kept = keep === 'auto' ? defaultKept(blocks) : keep;
@@ -203,9 +202,7 @@ export function planStages(tracks: readonly Track[], rules: readonly ExitRule[],
       const { downsampling } = body.settings;
       if (body.filter && downsampling)
         front.push(
-          stage(`filter-${downsampling.kind}-${downsampling.factor}`, [
-            { kind: 'filter', filter: body.filter, renormalise },
-          ]),
+          stage(`filter-${downsampling.kind}-${downsampling.factor}`, [{ kind: 'filter', filter: body.filter, renormalise }]),
         );
       if (isSplit) {
         front.push(stage(`features${suffix(precision)}`, [{ kind: 'features' }], { precision }));

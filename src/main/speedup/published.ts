@@ -67,7 +67,8 @@ const full: PublishedSpeed = {
  */
 export const publishedSpeed = {
   source: 'Zaiem, Algayres, Parcollet, Essid, Ravanelli 2023, arXiv 2303.06740: repository and poster',
-  setup: 'WavLM-Large, 24 layers, fine-tuned on LibriSpeech train-clean-100; whole test-clean; MACs per batch of 4, without attention',
+  setup:
+    'WavLM-Large, 24 layers, fine-tuned on LibriSpeech train-clean-100; whole test-clean; MACs per batch of 4, without attention',
   rows: [
     full,
     ...downsamplingRows.map(

@@ -5,15 +5,7 @@ import { type ExitHead } from '#main/models/stages.ts';
 import { filteredLength } from '#main/models/stridedFilter.ts';
 import { type ExitRule } from '#shared/speed.ts';
 
-import {
-  attentionMacs,
-  feedForwardMacs,
-  frontEndMacs,
-  headMacs,
-  positionalMacs,
-  projectionMacs,
-  stretchOf,
-} from './macs.ts';
+import { attentionMacs, feedForwardMacs, frontEndMacs, headMacs, positionalMacs, projectionMacs, stretchOf } from './macs.ts';
 import { type Body } from './plan.ts';
 
 /** How far a body is run, and which heads are. */

@@ -1,8 +1,9 @@
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { type Dtype } from '#main/formats/tensors.ts';
-import { type AlphaSchedule, checkSchedule } from '#main/merging/alpha.ts';
+import { type Dtype, elementCount } from '#main/formats/tensors.ts';
+import { type AlphaSchedule, checkSchedule, fitsPattern } from '#main/merging/alpha.ts';
 import { type MergeMethod, type MergeSettings } from '#main/merging/method.ts';
+import { type TensorModule, tensorModules } from '#main/merging/names.ts';
 import { describePlan, type HeadRule, type MergePlan } from '#main/merging/plan.ts';
 import { mergeMethod } from '#main/merging/registry.ts';
 import { type FloatDtype } from '#main/merging/rounding.ts';
@@ -37,6 +38,12 @@ export interface MergeOutline {
   finetuned: { name: string; path: string; fingerprint: string }[];
   heads: HeadRule;
   parameters: number;
+  /** Index of the last layer. */
+  layers: number;
+  /** What is merged, by part of the encoder. */
+  modules: { module: TensorModule; tensors: number; parameters: number }[];
+  /** Of each rule by name: how many merged tensors it fits. */
+  rules: { pattern: string; tensors: number }[];
   /** Of one result. */
   bytes: number;
   results: number;
@@ -166,6 +173,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   const dtypes: MergeOutline['dtypes'] = {};
   for (const { dtype } of plan.tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const told = ({ name, path, fingerprint }: WeightSource) => ({ name, path, fingerprint });
+  const toMerge = plan.tensors.filter(({ action }) => action === 'merge');
   const copied = plan.tensors.filter(({ action }) => action === 'copy').map(({ name }) => name);
   const outline: MergeOutline = {
     method: method.id,
@@ -173,6 +181,16 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
     finetuned: tuned.map(told),
     heads: request.heads,
     parameters: plan.parameters,
+    layers: plan.blocks,
+    modules: tensorModules.flatMap((module) => {
+      const own = toMerge.filter((tensor) => tensor.module === module);
+      const parameters = own.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+      return own.length === 0 ? [] : [{ module, tensors: own.length, parameters }];
+    }),
+    rules: (request.alphas[0].rules ?? []).map(({ pattern }) => ({
+      pattern,
+      tensors: toMerge.filter(({ canonical }) => fitsPattern(canonical, pattern)).length,
+    })),
     bytes: plan.bytes,
     results: request.alphas.length,
     matched: plan.matched.length,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
+import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 
@@ -120,6 +121,33 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
   await ask('projects.setNotes', () => api.projects.setNotes({ ...key, experiment, text: 'Größer ist besser.' }));
   await ask('projects.notes', () => api.projects.notes({ ...key, experiment }));
+  const few = join(folder, 'few.csv');
+  writeFileSync(few, 'path,text\nsentences/00.flac,yes right up down\nsentences/03.flac,right off no\n');
+  const sweep = {
+    model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+    data: { path: few, root: demo },
+    text: 'text',
+    settings: {
+      strategies: ['early-exit' as const, 'layer-removal' as const],
+      heads: ['final' as const],
+      earlyExit: { rules: ['entropy' as const], thresholds: { entropy: [0.3] } },
+      layerRemoval: { keep: [4] },
+    },
+    timing: null,
+  };
+  const { job: speedJob, run } = await ask('speed.start', () =>
+    api.speed.start({ ...key, spec: speedSpecSchema.parse(sweep), machine }),
+  );
+  await collectStream(api.jobs.follow({ ...key, job: speedJob }));
+  await ask('speed.runs', () => api.speed.runs(key));
+  const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
+  await ask('speed.front', () => api.speed.front({ ...key, run, cost: 'macs' }));
+  await ask('speed.recommend', () => api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }));
+  const setting = { ...key, run, point: points[1].key };
+  const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
+  await ask('speed.alignment', () => api.speed.alignment(drilled));
+  await ask('speed.take', () => api.speed.take({ ...setting, out: join(folder, 'faster') }));
+  await ask('speed.published', () => api.speed.published());
   const speakerModel = join(demo, 'models', 'tiny-hubert-ft-speaker');
   const judged = await ask('weights.judge', () =>
     api.weights.judge({
@@ -128,14 +156,24 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       finetuned: [speakerModel],
       alphas: [{ value: 0.5 }],
       data,
-      scoring: { labels: ['word', 'speaker'], units: ['utterance'], controls: ['shuffled-labels'], layers: [1, 3], sample: 24, groups: 3 },
+      scoring: {
+        labels: ['word', 'speaker'],
+        units: ['utterance'],
+        controls: ['shuffled-labels'],
+        layers: [1, 3],
+        sample: 24,
+        groups: 3,
+      },
       machine,
     }),
   );
   for await (const _ of await api.jobs.follow({ ...key, job: judged.job }));
   await ask('weights.judgement', () => api.weights.judgement({ ...key, experiment: judged.experiment, target: 'speaker' }));
   await ask('weights.report', () =>
-    api.weights.report({ about: { kind: 'judgement', ...key, experiment: judged.experiment }, latex: join(folder, 'judged.tex') }),
+    api.weights.report({
+      about: { kind: 'judgement', ...key, experiment: judged.experiment },
+      latex: join(folder, 'judged.tex'),
+    }),
   );
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>
@@ -182,15 +220,20 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     heads: 'base' as const,
     out: join(folder, 'merged'),
   };
+  await ask('weights.place', () => api.weights.place({ out: merge.out }));
   await ask('weights.plan', () => api.weights.plan(merge));
   await ask('weights.merge', async () =>
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.compare', async () =>
+    (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
   await ask('weights.drift', async () =>
-    (await collectStream(api.weights.drift({ models: [{ path: model }, { path: speakerModel }], data, layers: [3], sample: 6, machine }))).filter(
-      ({ type }) => type === 'done',
-    ),
+    (
+      await collectStream(
+        api.weights.drift({ models: [{ path: model }, { path: speakerModel }], data, layers: [3], sample: 6, machine }),
+      )
+    ).filter(({ type }) => type === 'done'),
   );
   await ask('weights.recipe', () =>
     api.weights.recipe({ base: model, kind: 'huggingface', data, label: 'word', out: join(folder, 'recipe') }),
@@ -224,7 +267,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       )
     ).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.superb', () => api.weights.superb({}));
+  const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
+  await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;
 }

@@ -67,6 +67,20 @@ const drain = async (stream: Promise<AsyncIterable<unknown>>): Promise<void> => 
   await (await stream)[Symbol.asyncIterator]().next();
 };
 
+/** Where the specification of a sweep names files. */
+const sweepFields = {
+  model: 'spec.model.path',
+  data: 'spec.data.path',
+  root: 'spec.data.root',
+  alignments: 'spec.data.alignments.path',
+  kernel: 'spec.settings.downsampling.kernel',
+  heads: 'spec.settings.importedHeads',
+  training: 'spec.settings.training.data.path',
+  trainingRoot: 'spec.settings.training.data.root',
+  trainingAlignments: 'spec.settings.training.data.alignments.path',
+  lm: 'spec.settings.lm.path',
+} as const;
+
 /** Every field of every procedure in which a caller can name a file, filled with one that lies elsewhere. */
 type At = (name: string) => string;
 type Call = (at: At) => Promise<unknown>;
@@ -106,13 +120,13 @@ const calls: Record<string, Call> = {
           `jobs.score spec.data.${field}`,
           (at: At) => api.jobs.score({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
         ],
+        [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
+        [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
+        [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
         [
           `jobs.estimate spec.data.${field}`,
           (at: At) => api.jobs.estimate({ spec: { models: [inside.model], data: choice(at), settings } }),
         ],
-        [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
-        [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
-        [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
       ];
     }),
   ),
@@ -152,6 +166,10 @@ const calls: Record<string, Call> = {
           `features.similarity ${field}.data.root`,
           (at: At) => call({ ...good, data: { ...inside.data, root: at('') } as never }),
         ],
+        [
+          `features.similarity ${field}.data.alignments.path`,
+          (at: At) => call({ ...good, data: { ...inside.data, alignments: { path: at('') } } as never }),
+        ],
       ];
     }),
   ),
@@ -161,6 +179,9 @@ const calls: Record<string, Call> = {
       (at: At) => api.metrics.compute({ features: join(root, 'f.npy'), [field]: at('f.npy'), metrics: ['logme'] }),
     ]),
   ),
+  'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
+  'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
+  'weights.place out': (at) => api.weights.place({ out: at('model') }),
   'jobs.score spec.models.merge.finetuned': (at) =>
     api.jobs.score({ project, spec: { models: [member(at('model'))], data: inside.data, settings }, machine: {} }),
   'jobs.estimate spec.models.merge.finetuned': (at) =>
@@ -172,18 +193,16 @@ const calls: Record<string, Call> = {
     drain(api.weights.drift({ ...drift, models: [inside.model, member(at('model'))] })),
   'weights.recipe base': (at) => api.weights.recipe({ ...recipe, base: at('model') }),
   'weights.recipe out': (at) => api.weights.recipe({ ...recipe, out: at('recipe') }),
-  'weights.report about.a': (at) => api.weights.report({ about: { kind: 'comparison', a: at('model'), b: merge.finetuned }, pdf }),
+  'weights.report about.a': (at) =>
+    api.weights.report({ about: { kind: 'comparison', a: at('model'), b: merge.finetuned }, pdf }),
   'weights.report about.b': (at) => api.weights.report({ about: { kind: 'comparison', a: merge.base, b: [at('model')] }, pdf }),
   'weights.report about.folder': (at) => api.weights.report({ about: { kind: 'merge', folder: at('model') }, pdf }),
   ...Object.fromEntries<Call>(
     (['pdf', 'csv', 'latex', 'svg'] as const).map((target) => [
       `weights.report ${target}`,
-      (at: At) =>
-        api.weights.report({ about: { kind: 'comparison', a: merge.base, b: merge.finetuned }, [target]: at(target) }),
+      (at: At) => api.weights.report({ about: { kind: 'comparison', a: merge.base, b: merge.finetuned }, [target]: at(target) }),
     ]),
   ),
-  'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
-  'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
   ...Object.fromEntries<Call>(
     (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
       `speed.transcribe ${field}`,
@@ -219,6 +238,43 @@ const calls: Record<string, Call> = {
         ),
     ]),
   ),
+  ...Object.fromEntries<Call>(
+    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).map((field) => [
+      `speed.start ${sweepFields[field]}`,
+      (at: At) => {
+        const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
+        const training = field.startsWith('training')
+          ? {
+              data: {
+                path: or('training', inside.data.path),
+                root: or('trainingRoot', undefined),
+                alignments: field === 'trainingAlignments' ? { path: at('') } : undefined,
+              },
+            }
+          : {};
+        return api.speed.start({
+          project,
+          machine: {},
+          spec: {
+            model: { path: or('model', merge.finetuned[0]) },
+            data: {
+              path: or('data', inside.data.path),
+              root: or('root', undefined),
+              alignments: field === 'alignments' ? { path: at('') } : undefined,
+            },
+            text: 'word',
+            settings: {
+              downsampling: { kernel: or('kernel', undefined) },
+              importedHeads: or('heads', undefined),
+              training,
+              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+            },
+          },
+        });
+      },
+    ]),
+  ),
+  'speed.take out': (at) => api.speed.take({ project, run: 1, point: 'full', out: at('out') }),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
@@ -237,7 +293,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|target|fingerprint|problem|notes)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
@@ -286,14 +342,12 @@ describe('a server with a root', () => {
     // Taken as names, not opened: folders in which pickers start, and an entry of the list of recent projects.
     const names = [
       'app.forget path',
-      // What a comparison said, sent back to be written down.
-      'weights.report about.drift.data.path',
-      'weights.report about.drift.models.path',
-      'weights.report about.drift.rows.a',
-      'weights.report about.drift.rows.b',
       'app.saveSettings folders.projects',
       'app.saveSettings folders.models',
       'app.saveSettings folders.data',
+      // Written into a report as they are.
+      'weights.report about.drift.data.path',
+      'weights.report about.drift.models.path',
     ];
     expect(pathFields().sort()).toEqual([...Object.keys(calls), ...names].sort());
   });

@@ -138,7 +138,7 @@ export function compareCommand() {
       if (data === undefined && alpha !== undefined)
         throw new ForetuneError('usage', '--alpha needs --data: it adds a merge to the feature drift.');
       await withApi(async (api) => {
-        const result = await api.weights.compare({ a, b, density });
+        const result = await compare(api, { a, b, density });
         const settings = { density: 0.2, scope: 'global' as const, rescale: 'bernoulli' as const, seed: 0 };
         const merge =
           alpha === undefined ? [] : [{ path: a, merge: { finetuned: b, method: 'linear', alpha: { value: alpha }, settings } }];
@@ -167,4 +167,26 @@ export function compareCommand() {
         for (const note of [...result.notes, ...(drift?.notes ?? [])]) log(note);
       });
     });
+}
+
+/** Compares and shows on stderr how far it has come. */
+async function compare(api: Api, request: { a: string; b: string[]; density?: number }): Promise<ModelComparison> {
+  const abort = new AbortController();
+  const view = createProgressView();
+  let result: ModelComparison | undefined;
+  try {
+    await untilInterrupted(
+      () => abort.abort(),
+      async () => {
+        for await (const event of await api.weights.compare(request, { signal: abort.signal })) {
+          if (event.type === 'done') result = event.result;
+          else view.show(event.progress);
+        }
+      },
+    );
+  } finally {
+    view.stop();
+  }
+  if (!result) throw new ForetuneError('cancelled', 'The comparison was stopped.');
+  return result;
 }

@@ -120,6 +120,26 @@ function kinds(value: string) {
   });
 }
 
+/** Key of the setting that is named, or recommended; the full model's where neither is. */
+function chooseSetting(
+  points: readonly SpeedPoint[],
+  named: string | undefined,
+  recommendation: { point: string | null; sentence: string } | undefined,
+): string {
+  if (named !== undefined) {
+    const found = points.find(({ setting }) => setting === named);
+    if (!found)
+      throw new ForetuneError(
+        'not-found',
+        `No setting is called "${named}"; there are ${points.map(({ setting }) => `"${setting}"`).join(', ')}.`,
+      );
+    return found.key;
+  }
+  if (!recommendation) return points[0].key;
+  if (recommendation.point === null) throw new ForetuneError('not-found', recommendation.sentence);
+  return recommendation.point;
+}
+
 function takeFormat(value: string): 'onnx' | 'huggingface' {
   if (value !== 'onnx' && value !== 'huggingface') throw new InvalidArgumentError('Give onnx or huggingface.');
   return value;
@@ -190,10 +210,8 @@ export function speedCommand() {
       wish,
     )
     .option('--min-saved <percent>', 'recommend the most accurate setting that saves at least so much time', wish)
-    .option(
-      '--take <dir>',
-      'write the recommended setting (or, without a wish, the full model) as ONNX graphs into this new folder',
-    )
+    .option('--take <dir>', 'write a setting as ONNX graphs into this new folder: the recommended one, or that of --setting')
+    .option('--setting <text>', 'the setting to write, as the table calls it (default: the recommended one, or the full model)')
     .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
     .option('--out <file>', 'write the rows as CSV')
     .option('--json', 'print one JSON document', false)
@@ -219,14 +237,15 @@ export function speedCommand() {
           earlyExit: {
             layers: options.exits === undefined || options.exits === 'all' ? undefined : options.exits,
             rules,
-            thresholds:
-              (entropy ?? similarity)
-                ? { entropy: entropy ?? [], similarity: similarity ?? [] }
-                : (named as 'auto' | 'published' | undefined),
+            thresholds: (entropy ?? similarity) ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named,
             batch: options.batch,
           },
           downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
-          layerRemoval: { keep: options.keep === 'all' ? undefined : options.keep, drop: options.drop },
+          // Who names sets of blocks to drop wants those, not also the usual depths.
+          layerRemoval: {
+            keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),
+            drop: options.drop,
+          },
           training: {
             data: options.train === undefined ? undefined : { path: options.train },
             text: options.trainText,
@@ -263,8 +282,7 @@ export function speedCommand() {
           ...ask(options.minSaved, (least) => ({ kind: 'saving', least })),
         ]);
         if (options.take) {
-          const chosen = recommendations.length === 0 ? points[0].key : recommendations[0].point;
-          if (chosen === null) throw new ForetuneError('not-found', recommendations[0].sentence);
+          const chosen = chooseSetting(points, options.setting, recommendations[0]);
           const { folder } = await api.speed.take({
             ...{ project, run, point: chosen, out: options.take, format: options.takeFormat },
           });
