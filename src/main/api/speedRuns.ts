@@ -136,12 +136,13 @@ export const speedRunProcedures = {
   take: procedure
     .input(pointSchema.extend({ out: z.string().min(1), format: z.enum(exportFormats).default('onnx') }))
     .handler(async ({ input, context, signal }) => {
+      const out = context.files.allow(input.out);
       const point = pointOf(context, input);
       const { project } = context.projects.get(input.project);
       const run = project.speedRuns().find(({ id }) => id === input.run)!;
       const prepared = await prepareSpeed(allowed(context, speedSpecSchema.parse(run.spec)));
       return exportSetting(project, run.id, prepared, point, {
-        out: context.files.allow(input.out),
+        out,
         format: input.format,
         cacheDir: context.engine.cacheDir,
         signal,

@@ -114,16 +114,12 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     },
     timing: null,
   };
-  const { job: speedJob, run } = await ask('speed.start', () =>
-    api.speed.start({ ...key, spec: speedSpecSchema.parse(sweep), machine }),
-  );
+  const { job: speedJob, run } = await ask('speed.start', () => api.speed.start({ ...key, spec: sweep, machine }));
   await collectStream(api.jobs.follow({ ...key, job: speedJob }));
   await ask('speed.runs', () => api.speed.runs(key));
   const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
   await ask('speed.front', () => api.speed.front({ ...key, run, cost: 'macs' }));
-  await ask('speed.recommend', () =>
-    api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }),
-  );
+  await ask('speed.recommend', () => api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }));
   const setting = { ...key, run, point: points[1].key };
   const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
   await ask('speed.alignment', () => api.speed.alignment(drilled));

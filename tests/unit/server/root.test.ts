@@ -166,6 +166,7 @@ const calls: Record<string, Call> = {
       },
     ]),
   ),
+  'speed.take out': (at) => api.speed.take({ project, run: 1, point: 'full', out: at('out') }),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
   'weights.superb results': (at) => api.weights.superb({ results: at('r.csv') }),
   'weights.superb anchors': (at) => api.weights.superb({ anchors: at('a.csv') }),
