@@ -40,6 +40,18 @@ export const router = createRouter({
       component: () => import('./views/ResultsView.vue'),
       meta: { title: 'Results', project: true },
     },
+    {
+      path: '/merge/:tab(write|moved|judge|superb)?',
+      name: 'merge',
+      component: () => import('./views/MergeView.vue'),
+      meta: { title: 'Merge' },
+    },
+    {
+      path: '/studies',
+      name: 'studies',
+      component: () => import('./views/StudiesView.vue'),
+      meta: { title: 'Published studies' },
+    },
     { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue'), meta: { title: 'Settings' } },
     { path: '/:rest(.*)*', redirect: '/' },
   ],

@@ -1,3 +1,4 @@
+import { benchInterface } from './interface.ts';
 import { benchExit } from './exit.ts';
 import { benchLogme } from './logme.ts';
 import { benchMerge } from './merge.ts';
@@ -6,4 +7,5 @@ import { benchScoring } from './scoring.ts';
 benchLogme();
 await benchMerge();
 await benchScoring();
+await benchInterface();
 await benchExit();

@@ -12,6 +12,8 @@ export interface SampleOptions {
   further?: { models: number; layers: number };
   /** Experiments, of which the last has the scores. */
   experiments?: number;
+  /** Results of fine-tuning to hold the scores against. */
+  truth?: boolean;
 }
 
 const controls: readonly Control[] = ['', 'random-weights', 'shuffled-labels'];
@@ -28,7 +30,7 @@ function value(model: number, models: number, position: number, control: Control
 /** Makes a project as a finished run leaves it, without running anything: models and data of the demo, made-up scores. */
 export function makeSampleProject(
   path: string,
-  { further = { models: 0, layers: 0 }, experiments = 1 }: SampleOptions = {},
+  { further = { models: 0, layers: 0 }, experiments = 1, truth = false }: SampleOptions = {},
 ): void {
   const project = createProject(path, { name: 'Sample' });
   const own = readdirSync(join(demo, 'models')).sort();
@@ -111,6 +113,10 @@ export function makeSampleProject(
             }),
           ),
         );
+        if (truth) {
+          const measured = { model: name, layer: null, label: 'word', measure: 'accuracy', higherIsBetter: true };
+          project.setTruth(`${name}.csv`, [{ ...measured, value: 0.4 + 0.1 * (m % 4) }]);
+        }
         project.saveScores(experiment, { model: { name, path: model.path }, settings: { seed: 0 }, provider: 'cpu' }, rows);
       }
     });

@@ -23,7 +23,11 @@ const [browser, served] = await Promise.all([launchChromium(), startServe({ home
 /** What is pictured, and how to get there from what was pictured before. */
 const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ['results', (page) => goTo(page, '/results').then(() => page.waitForSelector(mark('heatmap')))],
-  ['results-table', (page) => page.click(mark('tab-table'))],
+  ['results-ranking', (page) => page.click(mark('tab-ranking')).then(() => page.waitForSelector(mark('rank-table')))],
+  ['results-tasks', (page) => page.click(mark('tab-tasks')).then(() => page.waitForSelector(mark('tasks-reading')))],
+  ['results-agreement', (page) => page.click(mark('tab-agreement')).then(() => page.waitForSelector(mark('type-truth')))],
+  ['studies', (page) => goTo(page, '/studies').then(() => page.waitForSelector(mark('study-table')))],
+  ['results-table', (page) => goTo(page, '/results').then(() => page.click(mark('tab-table')))],
   ['results-export', (page) => page.click(mark('export'))],
   ['home', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/'))],
   ['models', (page) => goTo(page, '/models').then(() => page.waitForSelector(mark('model-card')))],
@@ -34,8 +38,7 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.keyboard.press('Escape');
       await goTo(page, '/data');
       await page.waitForSelector(mark('clip'));
-      await page.getByText('files read').waitFor();
-      await page.waitForTimeout(2000);
+      await page.getByRole('button', { name: 'Read all 240' }).waitFor();
     },
   ],
   ['data-clip', (page) => page.locator(mark('clip')).scrollIntoViewIfNeeded()],

@@ -13,8 +13,13 @@ import { startSpeed } from './speedRuns.ts';
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
-function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
-  const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
+export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
+  const paths = [
+    ...models.flatMap(({ path, merge }) => [path, ...(merge?.finetuned ?? [])]),
+    data.path,
+    data.root,
+    data.alignments?.path,
+  ];
   for (const path of paths) if (path !== undefined) files.allow(path);
 }
 

@@ -4,7 +4,7 @@ import { type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from '#main/reports/findings.ts';
 import { layerRanking, modelRanking, rankingTable, rankReading } from '#main/reports/ranking.ts';
-import { compareTasks, recommend } from '#main/reports/recommendation.ts';
+import { compareTasks, recommend, taskTable } from '#main/reports/recommendation.ts';
 import { type ScoreSection, scoreSections } from '#main/reports/sections.ts';
 import { sectionCurve, sectionHeatmap } from '#main/reports/sectionFigures.ts';
 import { ForetuneError } from '#shared/errors.ts';
@@ -141,9 +141,11 @@ export const resultProcedures = {
   }),
 
   /** The tasks (labels) of an experiment side by side: models, layers, ranks, and what to take for each. */
-  tasks: procedure
-    .input(z.object({ project: z.string(), experiment: z.number().int() }))
-    .handler(({ input, context }) => compareTasks(sectionsOf(context.projects.get(input.project), input.experiment).sections)),
+  tasks: procedure.input(z.object({ project: z.string(), experiment: z.number().int() })).handler(({ input, context }) => {
+    const { sections } = sectionsOf(context.projects.get(input.project), input.experiment);
+    const decimals = Math.max(...sections.map((section) => section.decimals));
+    return compareTasks(sections).map((comparison) => ({ ...comparison, table: taskTable(comparison, decimals) }));
+  }),
 
   /** How a number was made. */
   recipe: procedure.input(z.object({ project: z.string(), recipe: z.number().int() })).handler(({ input, context }) => {

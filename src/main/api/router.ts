@@ -6,6 +6,7 @@ import { dataProcedures } from './data.ts';
 import { featureProcedures } from './features.ts';
 import { fileProcedures } from './files.ts';
 import { jobProcedures } from './jobs.ts';
+import { judgeProcedures } from './judge.ts';
 import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
 import { projectProcedures } from './projects.ts';
@@ -27,7 +28,7 @@ export const router = {
   truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
-  weights: weightProcedures,
+  weights: { ...weightProcedures, ...judgeProcedures },
   speed: { ...speedProcedures, ...speedRunProcedures },
 };
 

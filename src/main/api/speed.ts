@@ -37,7 +37,7 @@ export const speedProcedures = {
     .input(
       z.object({
         model: modelChoiceSchema,
-        data: dataChoiceSchema,
+        data: dataChoiceSchema.pick({ path: true, audioColumn: true, root: true }),
         text: z.string().optional(),
         beam: beamSchema.optional(),
         lm: z.string().min(1).optional(),

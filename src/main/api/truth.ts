@@ -2,8 +2,8 @@ import * as z from 'zod';
 
 import { publishedStudies } from '#main/jobs/publishedStudies.ts';
 import { readTruth } from '#main/jobs/truthFile.ts';
-import { scoreSections } from '#main/reports/sections.ts';
-import { rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
+import { type Project } from '#main/project/project.ts';
+import { agreementScatter, predictorTable, type PredictorRanking } from '#main/reports/truthAgreement.ts';
 import { truthRowSchema } from '#shared/project.ts';
 
 import { type Context } from './context.ts';
@@ -37,6 +37,14 @@ function strangers(context: Context, key: string, models: readonly string[]): st
   );
   return [...new Set(models)].filter((model) => !known.has(model));
 }
+
+/** As every report draws it. */
+function drawn(ranking: PredictorRanking) {
+  return { ...ranking, table: predictorTable(ranking), scatters: ranking.agreements.map(agreementScatter) };
+}
+
+/** The agreement asked for last, by project. */
+const kept = new WeakMap<Project, { version: string; rankings: Promise<ReturnType<typeof drawn>[]> }>();
 
 export const truthProcedures = {
   /** What a table of fine-tuned or probed results holds, before it is taken into a project. */
@@ -74,14 +82,26 @@ export const truthProcedures = {
 
   list: procedure.input(keySchema).handler(({ input, context }) => context.projects.get(input.project).project.truth()),
 
-  /** How well every score of an experiment (or of all) agrees with what was measured, with the pairs of its scatter, best predictor first. */
+  /** How well every score of an experiment (or of all) agrees with what was measured, as every report has it: table, scatter and reading, best predictor first. */
   agreement: procedure.input(keySchema.extend({ experiment: z.number().int().optional() })).handler(({ input, context }) => {
-    const { project } = context.projects.get(input.project);
-    return project.transaction(() => {
-      const truth = project.truth();
-      const sections = scoreSections(project.scores(input.experiment), project.experiments(), project.models());
-      return rankPredictors(sections.flatMap((section) => sectionAgreements(section, truth)));
-    });
+    const { project, changes } = context.projects.get(input.project);
+    const version = [input.experiment, changes.version('scores'), changes.version('truth')].join(' ');
+    const known = kept.get(project);
+    if (known?.version === version) return known.rankings;
+    const rankings = context.engine
+      .compute(
+        'predictors',
+        project.transaction(() => ({
+          truth: project.truth(),
+          scores: project.scores(input.experiment),
+          experiments: project.experiments(),
+          models: project.models(),
+        })),
+      )
+      .then((found) => found.map(drawn));
+    kept.set(project, { version, rankings });
+    rankings.catch(() => kept.delete(project));
+    return rankings;
   }),
 
   /** Published tables, what follows from them, and where they contradict themselves. */

@@ -9,11 +9,23 @@ import { workerUrl } from '#main/workers/location.ts';
 import { type ComputeTasks } from '#main/workers/compute.ts';
 import { arrived } from '#main/workers/crossing.ts';
 
+import { Turns } from './turns.ts';
+
+export interface BorrowedThread {
+  thread: InferenceThread;
+  /** Must be called when the encoder is closed, whatever happened. */
+  giveBack: () => void;
+}
+
 /** The threads that work, started when first needed: one for onnxruntime, a small pool for everything else. */
 export interface Engine {
   /** Where built graphs and unfinished statistics lie between runs. */
   cacheDir: string;
-  inference(): InferenceThread;
+  /**
+   * The inference thread, for one run at a time: it holds a single encoder, which another run would replace unseen. Waits until the
+   * run before has given it back, telling `onWait` if it must; rejects with the signal's reason if that comes first.
+   */
+  borrowInference(signal?: AbortSignal, onWait?: () => void): Promise<BorrowedThread>;
   /** Runs a task of workers/compute.ts in the pool. */
   compute<K extends keyof ComputeTasks>(
     name: K,
@@ -40,10 +52,14 @@ export function createEngine(options: { cacheDir?: string } = {}): Engine {
   const cacheDir = options.cacheDir ?? defaultCacheDir();
   mkdirSync(cacheDir, { recursive: true });
   let inference: InferenceThread | undefined;
+  const turns = new Turns();
   let pool: Piscina | undefined;
   return {
     cacheDir,
-    inference: () => (inference ??= startInferenceThread()),
+    async borrowInference(signal, onWait) {
+      const giveBack = await turns.take(signal, onWait);
+      return { thread: (inference ??= startInferenceThread()), giveBack };
+    },
     compute(name, input) {
       pool ??= new Piscina({
         filename: workerUrl('compute').href,

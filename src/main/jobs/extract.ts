@@ -4,6 +4,7 @@ import { basename, extname, join } from 'node:path';
 import { loadAudio } from '#main/audio/audio.ts';
 import { writeNpy } from '#main/formats/npy.ts';
 import { sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, type ModelChoice } from '#shared/experiment.ts';
@@ -55,13 +56,26 @@ export async function* extractFeatures(
   request: ExtractRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<ExtractedFile> {
+  const { thread, giveBack } = await engine.borrowInference(signal);
+  try {
+    yield* extractOn(thread, engine, request, signal);
+  } finally {
+    giveBack();
+  }
+}
+
+async function* extractOn(
+  thread: InferenceThread,
+  engine: Engine,
+  request: ExtractRequest,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ExtractedFile> {
   const names = folderNames(request.audio);
   const model = await openModel(request.model.path, { mapping: request.model.mapping });
   const layers = request.layers === 'all' ? undefined : request.layers;
   const beyond = layers?.find((layer) => layer >= model.layers);
   if (beyond !== undefined)
     throw new ForetuneError('not-found', `${model.name} has layers 0 to ${model.layers - 1}; layer ${beyond} does not exist.`);
-  const thread = engine.inference();
   const built = await buildEncoder(model, {
     cacheDir: join(engine.cacheDir, 'graphs'),
     weights: request.randomSeed === undefined ? 'own' : { randomSeed: request.randomSeed },

@@ -3,16 +3,18 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
-import { buildEncoder, openModel } from '#main/models/library.ts';
+import { buildEncoder } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, beyondAudio, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
 import { openLabels } from '#main/tasks/openLabels.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -59,7 +61,7 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     }
   }
   const models: EncoderModel[] = [];
-  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  for (const choice of spec.models) models.push(await openScoredModel(choice));
   refuseTwins(models);
   for (const model of models) checkLayers(model, settings);
 
@@ -108,14 +110,8 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   };
 }
 
-/** Refuses what a label cannot be scored by. */
-function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
-  for (const id of metrics) {
-    const { name: score, targets } = metric(id);
-    if (kind === 'classification' || targets !== 'classification') continue;
-    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
-    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
-  }
+/** Refuses labels of frames where means over utterances are asked for, and where frames have no known times. */
+function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, models: EncoderModel[]): void {
   if (!values.some(isAligned)) return;
   if (units.includes('utterance')) {
     throw new ForetuneError(
@@ -199,13 +195,18 @@ interface GroupUnit {
   labelled: number[];
 }
 
-/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
-const alignmentTolerance = 0.05;
-
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
 
 type Weights = 'own' | 'random';
+
+/** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
+function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+  const base = merge?.base.fingerprint ?? fingerprint;
+  const isFirst = !drawn.has(base);
+  drawn.add(base);
+  return isFirst;
+}
 
 /** Runs a prepared scoring: one pass over the audio per model (and per random-weights control), all layers, labels and units at once. */
 export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Promise<void> {
@@ -213,8 +214,10 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   const { settings } = prepared.spec;
   const folder = join(run.engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
   mkdirSync(folder, { recursive: true });
+  const drawn = new Set<string>();
   const passes = prepared.models.flatMap((model) => {
-    const weights: Weights[] = settings.controls.includes('random-weights') ? ['own', 'random'] : ['own'];
+    const weights: Weights[] =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
     return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
   });
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
@@ -263,11 +266,11 @@ interface Pass {
   kept: KeptAudio;
 }
 
+const passName = ({ model, weights }: Pass): string => (weights === 'own' ? model.name : `${model.name}, random weights`);
+
 async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): Promise<void> {
-  const { settings } = prepared.spec;
   const { model, weights, pace } = pass;
-  const thread = run.engine.inference();
-  pace.doing(weights === 'own' ? model.name : `${model.name}, random weights`);
+  pace.doing(passName(pass));
   const cached = passFolder(run.engine.cacheDir, decisiveOf(prepared, pass));
   const kept = await openKeptPass(cached);
   if (kept) {
@@ -282,6 +285,25 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
     pace.skip(prepared.groups.reduce((total, group) => total + group.length, 0));
     return;
   }
+  const { thread, giveBack } = await run.engine.borrowInference(run.signal, () => pace.doing('waiting for another run'));
+  try {
+    pace.doing(passName(pass));
+    await listen(thread, prepared, run, pass, cached);
+  } finally {
+    giveBack();
+  }
+}
+
+/** The pass itself: opens the encoder on the thread, goes over the audio and scores. */
+async function listen(
+  thread: InferenceThread,
+  prepared: PreparedScoring,
+  run: ScoringRun,
+  pass: Pass,
+  cached: string,
+): Promise<void> {
+  const { settings } = prepared.spec;
+  const { model, weights } = pass;
   const built = await buildEncoder(model, {
     cacheDir: join(run.engine.cacheDir, 'graphs'),
     weights: weights === 'own' ? 'own' : { randomSeed: settings.seed },
@@ -302,7 +324,7 @@ async function runPass(prepared: PreparedScoring, run: ScoringRun, pass: Pass): 
         message: `${model.name}: ${opened.layers.length} layers of width ${opened.width} on ${opened.provider}.`,
       });
     }
-    const units = await collectStatistics(prepared, run, pass, opened);
+    const units = await collectStatistics(thread, prepared, run, pass, opened);
     await scorePass(prepared, run, pass, { ...opened, reused: false }, units);
     const { provider, fallbacks, layers, width } = opened;
     await keepPass(cached, { provider, fallbacks, layers, width, units: units.map((unit) => ({ ...unit, done: true })) }).catch(
@@ -351,6 +373,7 @@ function committedGroup(project: Project, jobId: number, unitKey: string): Group
 
 /** The pass over the audio, group after group, committing as it goes. */
 async function collectStatistics(
+  thread: InferenceThread,
   prepared: PreparedScoring,
   run: ScoringRun,
   pass: Pass,
@@ -358,7 +381,6 @@ async function collectStatistics(
 ): Promise<GroupUnit[]> {
   const { project, jobId, signal } = run;
   const { settings } = prepared.spec;
-  const thread = run.engine.inference();
   const columns = columnsOf(prepared, pass);
   const plan = {
     layers: opened.layers,
@@ -411,12 +433,9 @@ async function collectStatistics(
         const { seconds } = audio;
         const { path } = prepared.dataset.utterances[utterance];
         const values = columns.map(({ values }): TargetValue => values[utterance]);
-        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
-        if (beyond > alignmentTolerance) {
-          unit.skipped.push({
-            file: path,
-            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
-          });
+        const beyond = beyondAudio(Math.max(...values.map(alignmentEnd)), seconds);
+        if (beyond !== undefined) {
+          unit.skipped.push({ file: path, message: beyond });
         } else {
           try {
             const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
@@ -616,6 +635,7 @@ function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }
       dtype: model.dtype,
       preprocessing: model.preprocessing,
       notes: model.notes,
+      ...(model.merge ? { merge: model.merge } : {}),
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },

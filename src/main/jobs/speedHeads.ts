@@ -75,7 +75,7 @@ async function collect(prepared: PreparedSpeed, run: SpeedRunning, body: Body, l
     run.signal.throwIfAborted();
     pace.add(1, audio?.seconds ?? 0);
     if (!audio || bytes > mostBytes) continue;
-    const features = await run.engine.inference().call('stageFeatures', { samples: audio.samples, route, layers });
+    const features = await run.thread.call('stageFeatures', { samples: audio.samples, route, layers });
     if (features.frames === 0) continue;
     width = features.width;
     features.layers.forEach((values, i) => parts[i].push(values));

@@ -3,9 +3,9 @@ import { type Judged } from '#main/speedup/judge.ts';
 import { type TimingSettings } from '#shared/speed.ts';
 
 import { decodeAhead } from './decodeAhead.ts';
-import { type Engine } from './engine.ts';
 import { type Pace } from './pace.ts';
 import { sampleUtterances } from './plan.ts';
+import { type SpeedRunning } from './speeding.ts';
 import { type PreparedSpeed } from './speedPrepare.ts';
 import { routeOf } from './speedRoutes.ts';
 
@@ -36,7 +36,7 @@ export function timedUtterances(lengths: readonly number[], audioSeconds: number
  * @param commit is told each finished repetition, and whether it counts; those given in `done` are not run again
  */
 export async function timeAll(
-  engine: Engine,
+  { engine, thread }: Pick<SpeedRunning, 'engine' | 'thread'>,
   prepared: PreparedSpeed,
   judged: readonly Judged[],
   timed: readonly number[],
@@ -50,7 +50,6 @@ export async function timeAll(
   },
 ): Promise<void> {
   const { signal, pace } = options;
-  const thread = engine.inference();
   const ways = [...new Map(judged.map((one) => [timingKey(one), one])).entries()];
   const audio: { samples: Float32Array; fold: number; seconds: number }[] = [];
   const wanted = timed.map((position) => prepared.utterances[position]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beamSettings } from '#main/decoding/beamSearch.ts';
 import { settingsFor } from '#main/inference/handlers.ts';
 import { type StageGraph } from '#main/inference/stages.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { segmentBounds } from '#main/audio/segment.ts';
 import { type BuiltStages, buildStages } from '#main/models/stageGraphs.ts';
 import { type Project } from '#main/project/project.ts';
@@ -24,7 +25,7 @@ import { bodyMinimum, exitHeadOf, headStage, routeOf } from './speedRoutes.ts';
 import { summariseTimes, timeAll, timedUtterances, timingKey, timingSteps } from './speedTiming.ts';
 import { speedVersion, versions } from './versions.ts';
 
-export interface SpeedRunning {
+export interface SpeedRun {
   engine: Engine;
   project: Project;
   runId: number;
@@ -32,6 +33,11 @@ export interface SpeedRunning {
   machine: MachineSettings;
   report: (report: JobReport) => void;
   signal: AbortSignal;
+}
+
+/** A sweep while it holds the inference thread. */
+export interface SpeedRunning extends SpeedRun {
+  thread: InferenceThread;
 }
 
 /** What is open while a sweep runs. */
@@ -56,7 +62,7 @@ async function openEncoder(prepared: PreparedSpeed, run: SpeedRunning): Promise<
   const built = await buildStages(model, plan.specs, { cacheDir: join(run.engine.cacheDir, 'graphs') });
   try {
     const [full] = tracks;
-    const { provider, fallbacks } = await run.engine.inference().call('openStages', {
+    const { provider, fallbacks } = await run.thread.call('openStages', {
       stages: graphsOf(built),
       settings: settingsFor(model, run.machine),
       rule: {
@@ -100,7 +106,7 @@ async function openHeads(
     exitHeads: file,
   });
   opened.built.push(built);
-  await run.engine.inference().call('addStages', { stages: graphsOf(built) });
+  await run.thread.call('addStages', { stages: graphsOf(built) });
 }
 
 /** The pass over the audio: every body once for every utterance, all exits read on the way. Committed utterance by utterance. */
@@ -131,7 +137,7 @@ async function record(prepared: PreparedSpeed, run: SpeedRunning, pace: Pace): P
     for (const [body, own] of byBody(tracks)) {
       signal.throwIfAborted();
       pace.doing(body.description === '' ? model.name : `${model.name}, ${body.description}`);
-      const reading = await engine.inference().call('readExits', {
+      const reading = await run.thread.call('readExits', {
         samples: audio.samples,
         route: routeOf(prepared, body, own, one.fold),
         similar: similar && own.some(({ exits }) => exits.length > 1),
@@ -236,7 +242,17 @@ function withTimes(
 }
 
 /** Runs a prepared sweep: heads are trained, every utterance is read once, all settings are judged from that, and then timed. */
-export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Promise<void> {
+export async function runSpeed(prepared: PreparedSpeed, run: SpeedRun): Promise<void> {
+  const waiting = (): void => run.report({ type: 'log', level: 'info', message: 'Waiting for another run to end.' });
+  const { thread, giveBack } = await run.engine.borrowInference(run.signal, waiting);
+  try {
+    await sweep(prepared, { ...run, thread });
+  } finally {
+    giveBack();
+  }
+}
+
+async function sweep(prepared: PreparedSpeed, run: SpeedRunning): Promise<void> {
   const { project, runId, jobId, signal, engine } = run;
   const { spec, tracks, utterances } = prepared;
   const folder = join(engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
@@ -292,7 +308,7 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
       const done = [...project.committedUnits(jobId).keys()].filter((unit) => unit.startsWith('timing/')).length;
       timing.skip((timingSteps(judged, timed.length, spec.timing) / (spec.timing.warmUp + spec.timing.repetitions)) * done);
       await timeAll(
-        engine,
+        run,
         prepared,
         judged,
         timed.map((i) => positions[i]),
@@ -306,7 +322,7 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
       );
       const times = committedTimes(project, jobId, spec.timing.warmUp);
       const points = withTimes(judged, times, { timedSeconds, allSeconds, provider: opened.provider });
-      const memory = await engine.inference().call('memory', undefined);
+      const memory = await run.thread.call('memory', undefined);
       project.saveSpeedPoints(
         runId,
         recipe({ timing: { ...spec.timing, timedSeconds, utterances: timed.length }, residentBytes: memory }),
@@ -315,7 +331,7 @@ export async function runSpeed(prepared: PreparedSpeed, run: SpeedRunning): Prom
     }
     rmSync(folder, { recursive: true, force: true });
   } finally {
-    await engine.inference().call('closeStages', undefined);
+    await run.thread.call('closeStages', undefined);
     for (const built of opened.built) await built.dispose();
   }
 }

@@ -7,9 +7,11 @@ import { type LanguageModel } from '#main/decoding/languageModel.ts';
 import { transcriptOf, type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { type Logits } from '#main/inference/encoder.ts';
 import { sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
+import { type InferenceThread } from '#main/inference/thread.ts';
 import { buildEncoder, openModel } from '#main/models/library.ts';
+import { type EncoderModel } from '#main/models/model.ts';
 import { readVocabulary } from '#main/models/vocabularyFiles.ts';
-import { openDataset } from '#main/tasks/dataset.ts';
+import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
 import { type References, referenceTexts } from '#main/tasks/transcripts.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, type ModelChoice } from '#shared/experiment.ts';
@@ -95,6 +97,34 @@ function decoderOf(
   };
 }
 
+/** A transcription with everything opened and checked. */
+interface Prepared {
+  model: EncoderModel;
+  vocabulary: Vocabulary;
+  dataset: Dataset;
+  references: References;
+  beam: BeamSettings | null;
+  lm: LanguageModel | null;
+}
+
+async function prepare(engine: Engine, request: TranscribeRequest): Promise<Prepared> {
+  const model = await openModel(request.model.path, { mapping: request.model.mapping });
+  const vocabulary = await readVocabulary(model);
+  const dataset = await openDataset(request.data.path, request.data);
+  const references: References =
+    request.text === undefined
+      ? { texts: dataset.utterances.map(() => null), notes: [] }
+      : referenceTexts(dataset, request.text, vocabulary, model.name);
+  return {
+    model,
+    vocabulary,
+    dataset,
+    references,
+    beam: request.beam || request.lm !== undefined ? beamSettings(request.beam) : null,
+    lm: request.lm === undefined ? null : await engine.compute('readLanguageModel', request.lm),
+  };
+}
+
 /**
  * Transcribes a data set with a model that has a CTC head, greedily or by beam search, and compares with reference transcripts:
  * first every utterance as it is done, in order, then the pooled error rates. Leaving the iteration stops it.
@@ -106,19 +136,36 @@ export async function* transcribe(
   request: TranscribeRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<TranscribeEvent> {
-  const model = await openModel(request.model.path, { mapping: request.model.mapping });
-  const vocabulary = await readVocabulary(model);
-  const dataset = await openDataset(request.data.path, request.data);
-  const references: References =
-    request.text === undefined
-      ? { texts: dataset.utterances.map(() => null), notes: [] }
-      : referenceTexts(dataset, request.text, vocabulary, model.name);
-  const beam = request.beam || request.lm !== undefined ? beamSettings(request.beam) : null;
-  const lm = request.lm === undefined ? null : await engine.compute('readLanguageModel', request.lm);
+  const prepared = await prepare(engine, request);
+  const waits: Progress[] = [];
+  const total = prepared.dataset.utterances.length;
+  const borrowed = engine.borrowInference(signal, () =>
+    waits.push({ done: 0, total, doing: 'waiting for another run', speed: null, secondsLeft: null }),
+  );
+  borrowed.catch(() => undefined);
+  try {
+    for (const progress of waits) yield { type: 'progress', progress };
+    const { thread } = await borrowed;
+    yield* transcribeOn(thread, engine, request, prepared, signal);
+  } finally {
+    // The iteration may also have been left while it waited.
+    void borrowed.then(
+      ({ giveBack }) => giveBack(),
+      () => undefined,
+    );
+  }
+}
+
+async function* transcribeOn(
+  thread: InferenceThread,
+  engine: Engine,
+  request: TranscribeRequest,
+  { model, vocabulary, dataset, references, beam, lm }: Prepared,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TranscribeEvent> {
   const notes = [...model.notes, ...references.notes];
   const skipped = dataset.problems.map(({ row, file, message }) => ({ file: file ?? `${dataset.name}, row ${row}`, message }));
 
-  const thread = engine.inference();
   const built = await buildEncoder(model, { cacheDir: join(engine.cacheDir, 'graphs'), weights: 'own', layers: [], head: true });
   const waiting: Promise<Transcription>[] = [];
   try {

@@ -19,7 +19,11 @@ import { checkedEntry, fromJson, hashJson, toJson } from './json.ts';
 const idRow = z.object({ id: z.number() });
 const valueRow = z.object({ value: z.string() }).optional();
 const recipeRow = z.object({ id: z.number(), hash: z.string(), json: z.string() });
-const scoreRow = storedScoreSchema.extend({ replicates: z.string().nullable(), notes: z.string() });
+const jsonText = z.string().transform(fromJson);
+const scoreRow = storedScoreSchema.extend({
+  replicates: jsonText.nullable().pipe(storedScoreSchema.shape.replicates),
+  notes: jsonText.pipe(storedScoreSchema.shape.notes),
+});
 const truthRow = storedTruthSchema.extend({ higherIsBetter: z.number() });
 
 function checkedScore(row: ScoreEntry): z.output<typeof scoreEntrySchema> {
@@ -73,16 +77,7 @@ export function resultQueries({ db, read, write }: Connection) {
 
     /** Scores of one experiment, or of all. */
     scores(experimentId?: number): StoredScore[] {
-      return read(() =>
-        selectScores.all({ experimentId: experimentId ?? null }).map((row) => {
-          const score = scoreRow.parse(row);
-          return storedScoreSchema.parse({
-            ...score,
-            replicates: score.replicates === null ? null : fromJson(score.replicates),
-            notes: fromJson(score.notes),
-          });
-        }),
-      );
+      return read(() => selectScores.all({ experimentId: experimentId ?? null }).map((row) => scoreRow.parse(row)));
     },
 
     recipes(): RecipeRecord[] {

@@ -4,6 +4,10 @@ import { type ExperimentRecord, type RecipeRecord, type StoredScore } from '#sha
 import { type ScoreRow, scoreColumns } from '#shared/score.ts';
 
 import { flattenRecipe } from './recipes.ts';
+import { modelRanking } from './ranking.ts';
+import { type ReportInput } from './scoreReport.ts';
+import { scoreSections } from './sections.ts';
+import { sectionAgreements } from './truthAgreement.ts';
 import { writeWhole } from './writeWhole.ts';
 
 /** Numbers are written in full; text that a spreadsheet would run as a formula gets an apostrophe in front. */
@@ -45,4 +49,80 @@ export function recipesCsv(
     ]),
   );
   return stringify(rows, { ...csvOptions, columns: ['recipe', 'experiment', 'model', 'control', 'key', 'value'] });
+}
+
+type Scored = Pick<ReportInput, 'scores' | 'experiments' | 'models'>;
+
+/** How sure the ranks are: a row per model (at its best layer) of each experiment, label, unit and score. */
+export function rankingCsv({ scores, experiments, models }: Scored): string {
+  const rows = scoreSections(scores, experiments, models).flatMap((section) =>
+    modelRanking(section).rows.map((row) => [
+      section.experiment.name,
+      section.label,
+      section.unit,
+      section.models[0].best.metric,
+      row.model,
+      row.layer,
+      row.value,
+      row.low,
+      row.high,
+      row.rank,
+      row.rankLow,
+      row.rankHigh,
+      row.best,
+      row.beatsNext,
+    ]),
+  );
+  const columns = [
+    'experiment',
+    'label',
+    'unit',
+    'metric',
+    'model',
+    'layer',
+    'value',
+    'ci_low',
+    'ci_high',
+    'rank',
+    'rank_low',
+    'rank_high',
+  ];
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'probability_best', 'probability_beats_next'] });
+}
+
+/** How each score agrees with what was measured. */
+export function agreementCsv({ scores, experiments, models, truth = [] }: Scored & Pick<ReportInput, 'truth'>): string {
+  const rows = scoreSections(scores, experiments, models)
+    .flatMap((section) => sectionAgreements(section, truth))
+    .map(({ label, unit, metric, source, measure, level, pairs, agreement, problem }) => [
+      label,
+      unit,
+      metric,
+      source,
+      measure,
+      level,
+      agreement?.n ?? pairs.length,
+      agreement?.spearman.value,
+      agreement?.spearman.p,
+      agreement?.spearman.interval?.low,
+      agreement?.spearman.interval?.high,
+      agreement?.kendall.value,
+      agreement?.kendall.p,
+      agreement?.weightedKendall.value,
+      problem ?? agreement?.notes.join(' '),
+    ]);
+  const columns = [
+    'label',
+    'unit',
+    'metric',
+    'source',
+    'measure',
+    'level',
+    'n',
+    'spearman',
+    'spearman_p',
+    'spearman_low',
+    'spearman_high',
+  ];
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'kendall', 'kendall_p', 'weighted_tau', 'remark'] });
 }

@@ -10,6 +10,8 @@ import { type Figure, figureSvg } from '#shared/figures/svg.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
 import { textWidth, wrapText } from '#shared/figures/textWidth.ts';
 
+import { rankNote } from './ranking.ts';
+import { type FigureReport } from './figureReport.ts';
 import { type ReportDocument, type ReportSection } from './scoreReport.ts';
 
 /** Points. */
@@ -76,7 +78,7 @@ function tableContent({ columns, rows, notes }: TableFigure, page: Page): Conten
       ...rows.map((row) => textWidth(row[column].text, tableSize, row[column].mark === 'best')),
     ),
   );
-  const flexible = columns.findIndex(({ name }) => name === 'model');
+  const flexible = columns.findIndex(({ name }) => name === 'model' || name === 'score');
   const taken = natural.reduce((sum, width, column) => sum + (column === flexible ? 0 : width + 1) + padding, 0);
   const widths = natural.map((width, column) =>
     column === flexible ? Math.max(60, Math.min(width + 2, page.width - taken)) : width + 1,
@@ -113,6 +115,44 @@ function sectionContent({ heading, statements, heatmap, curve, table }: ReportSe
   };
   const rest = [...others, ...(curve === null ? [] : [figureContent(curve, page)])];
   return [opening, ...rest.map((figure): Content => ({ unbreakable: true, stack: [figure] })), ...tableContent(table, page)];
+}
+
+function titledTable(table: TableFigure, page: Page): Content[] {
+  return [{ text: table.title, bold: true, margin: [0, 14, 0, 4] }, ...tableContent(table, page)];
+}
+
+/** What to take and how sure that is, for every section; as many to a page as there is room. */
+function rankingContent({ sections }: ReportDocument): Content[] {
+  const page = pageOf('portrait');
+  const parts = sections.map(({ heading, ranking, reading }): Content => ({
+    unbreakable: true,
+    margin: [0, 0, 0, 12],
+    stack: [
+      { text: heading, bold: true, margin: [0, 0, 0, 2] },
+      { ul: reading, margin: [0, 0, 0, 4] },
+      ...(ranking ? tableContent({ ...ranking, notes: [] }, page) : []),
+    ],
+  }));
+  return [
+    { text: 'Recommendations and ranks', style: 'section', pageBreak: 'before', pageOrientation: page.orientation },
+    ...parts,
+    { text: rankNote, fontSize: 7.5, color: palette.quiet },
+  ];
+}
+
+/** Several tasks side by side, and what the scores are worth where there is truth to hold them against. */
+function comparisonContent({ tasks, agreements }: ReportDocument): Content[] {
+  const page = pageOf('portrait');
+  const heading = (text: string): Content => ({ text, style: 'section', pageBreak: 'before', pageOrientation: page.orientation });
+  return [
+    ...(tasks.length > 0 ? [heading('Task by task'), ...tasks.flatMap((table) => titledTable(table, page))] : []),
+    ...agreements.flatMap(({ heading: name, reading, table, scatter }): Content[] => [
+      heading(`Scores against the truth, ${name}`),
+      { text: reading, margin: [0, 0, 0, 4] },
+      ...(scatter ? [figureContent(scatter, page, 0.5)] : []),
+      ...tableContent(table, page),
+    ]),
+  ];
 }
 
 function recipeContent({ recipes }: ReportDocument, page: Page): Content[] {
@@ -161,18 +201,23 @@ function recipeContent({ recipes }: ReportDocument, page: Page): Content[] {
   return content;
 }
 
-function definition(report: ReportDocument): TDocumentDefinitions {
+/** Pages with a title, running head and foot. */
+function framed(
+  { title, subtitle }: Pick<ReportDocument, 'title' | 'subtitle'>,
+  subject: string,
+  content: Content[],
+): TDocumentDefinitions {
   const page = pageOf('portrait');
   const small = { fontSize: 7.5, color: palette.quiet };
   return {
     pageSize: 'A4',
     pageOrientation: page.orientation,
     pageMargins: [margin, headerHeight, margin, footerHeight],
-    info: { title: `${report.title}: layer scores`, creator: 'Foretune', producer: 'Foretune' },
-    header: (current) => (current === 1 ? null : { text: report.title, ...small, margin: [margin, 28, margin, 0] }),
+    info: { title: `${title}: ${subject}`, creator: 'Foretune', producer: 'Foretune' },
+    header: (current) => (current === 1 ? null : { text: title, ...small, margin: [margin, 28, margin, 0] }),
     footer: (current, count) => ({
       columns: [
-        { text: report.subtitle, ...small },
+        { text: subtitle, ...small },
         { text: `${current}/${count}`, ...small, alignment: 'right', width: 60 },
       ],
       margin: [margin, 16, margin, 0],
@@ -184,27 +229,48 @@ function definition(report: ReportDocument): TDocumentDefinitions {
       question: { bold: true, margin: [0, 6, 0, 1] },
     },
     content: [
-      { text: wrapText(report.title, page.width, 18, true).join('\n'), style: 'title' },
-      { text: report.subtitle, color: palette.quiet, margin: [0, 0, 0, 14] },
-      { text: 'In short', style: 'section' },
-      { ul: report.summary, margin: [0, 0, 0, 12] },
-      ...report.notes.flatMap(({ heading, text }): Content[] => [
-        { text: heading, style: 'section' },
-        { text, margin: [0, 0, 0, 12] },
-      ]),
-      { text: 'How to read the scores', style: 'section' },
-      ...report.guide.map(({ question, answer }): Content => ({
-        unbreakable: true,
-        stack: [{ text: question, style: 'question' }, { text: answer }],
-      })),
-      ...report.sections.flatMap(sectionContent),
-      ...recipeContent(report, page),
+      { text: wrapText(title, page.width, 18, true).join('\n'), style: 'title' },
+      { text: subtitle, color: palette.quiet, margin: [0, 0, 0, 14] },
+      ...content,
     ],
   };
 }
 
-/** The report as a PDF file's bytes: vector figures, embedded fonts, no network and no file but the fonts. */
-export async function reportPdf(report: ReportDocument): Promise<Uint8Array> {
+function definition(report: ReportDocument): TDocumentDefinitions {
+  return framed(report, 'layer scores', [
+    { text: 'In short', style: 'section' },
+    { ul: report.summary, margin: [0, 0, 0, 12] },
+    ...report.notes.flatMap(({ heading, text }): Content[] => [
+      { text: heading, style: 'section' },
+      { text, margin: [0, 0, 0, 12] },
+    ]),
+    { text: 'How to read the scores', style: 'section' },
+    ...report.guide.map(({ question, answer }): Content => ({
+      unbreakable: true,
+      stack: [{ text: question, style: 'question' }, { text: answer }],
+    })),
+    ...report.sections.flatMap(sectionContent),
+    ...rankingContent(report),
+    ...comparisonContent(report),
+    ...recipeContent(report, pageOf('portrait')),
+  ]);
+}
+
+function figureReportDefinition({ sections, summary, subject, ...report }: FigureReport): TDocumentDefinitions {
+  const page = pageOf('portrait');
+  return framed(report, subject, [
+    { text: 'In short', style: 'section' },
+    { ul: summary, margin: [0, 0, 0, 12] },
+    ...sections.flatMap(({ heading, statements, figures, tables }): Content[] => [
+      { text: heading, style: 'section', margin: [0, 8, 0, 6] },
+      ...(statements.length > 0 ? [{ ul: [...statements], margin: [0, 0, 0, 4] } satisfies Content] : []),
+      ...figures.map((figure): Content => ({ unbreakable: true, stack: [figureContent(figure, page, 0.6)] })),
+      ...tables.flatMap((table) => titledTable(table, page)),
+    ]),
+  ]);
+}
+
+async function rendered(document: TDocumentDefinitions): Promise<Uint8Array> {
   const fonts = fontFiles();
   const allowed = new Set<string>(Object.values(fonts));
   // Loaded when a report is made: it is the largest of all imports.
@@ -212,5 +278,15 @@ export async function reportPdf(report: ReportDocument): Promise<Uint8Array> {
   pdfmake.setFonts({ [fontName]: fonts });
   pdfmake.setUrlAccessPolicy(() => false);
   pdfmake.setLocalAccessPolicy((path) => allowed.has(path));
-  return pdfmake.createPdf(definition(report)).getBuffer();
+  return pdfmake.createPdf(document).getBuffer();
+}
+
+/** The report as a PDF file's bytes: vector figures, embedded fonts, no network and no file but the fonts. */
+export function reportPdf(report: ReportDocument): Promise<Uint8Array> {
+  return rendered(definition(report));
+}
+
+/** A report of figures and tables as a PDF file's bytes. */
+export function figureReportPdf(report: FigureReport): Promise<Uint8Array> {
+  return rendered(figureReportDefinition(report));
 }

@@ -82,6 +82,10 @@ function rankRange({ rankLow, rankHigh }: RankedScore): string {
   return rankLow === rankHigh ? `${rankLow}` : `${rankLow} to ${rankHigh}`;
 }
 
+/** What the probabilities of a rank table mean. */
+export const rankNote =
+  'Each model at its best layer. Probabilities come from paired replicates over groups of utterances: they tell how far other utterances of the same kind might change the order, not how well the score predicts fine-tuning.';
+
 /** The rank table of a section's models. */
 export function rankingTable(section: ScoreSection): TableFigure {
   const { label, unit, axis, decimals } = section;
@@ -95,9 +99,9 @@ export function rankingTable(section: ScoreSection): TableFigure {
       { name: 'layer', align: 'right' },
       { name: axis.name, align: 'right' },
       { name: '95 % interval', align: 'right' },
-      { name: 'P(best)', align: 'right' },
+      { name: 'P best', align: 'right' },
       { name: 'ranks, 95 %', align: 'right' },
-      { name: 'P(beats next)', align: 'right' },
+      { name: 'P beats next', align: 'right' },
     ],
     rows: rows.map((row): TableCell[] => [
       { text: String(row.rank) },
@@ -109,9 +113,7 @@ export function rankingTable(section: ScoreSection): TableFigure {
       { text: rankRange(row) },
       { text: probabilityText(row.beatsNext) },
     ]),
-    notes: [
-      'Each model at its best layer. Probabilities come from paired replicates over groups of utterances: they tell how far other utterances of the same kind might change the order, not how well the score predicts fine-tuning.',
-    ],
+    notes: [rankNote],
   };
 }
 
@@ -139,7 +141,7 @@ export function layerReading({ axis }: ScoreSection, { name, layers, best }: Mod
   const order = layers.toSorted((a, b) => sign * (a.value - b.value));
   const [top] = tiers(order, (a, b) => compareScores(a, b) === 'not-apart');
   const own = top.map(({ layer }) => layer);
-  if (own.length === layers.length) return `No layer of ${name} is distinguishable from another at the top.`;
+  if (own.length === layers.length) return `No layer of ${name} is distinguishable from its best.`;
   if (own.length === 1) return `Layer ${best.layer} of ${name} stands alone at the top.`;
   return `${rangeText(own)} of ${name} are not distinguishable at the top.`;
 }

@@ -1,3 +1,4 @@
+import { type TableCell, type TableColumn, type TableFigure } from '#shared/figures/table.ts';
 import { formatNumber } from '#shared/figures/ticks.ts';
 
 import { compareScores } from './comparison.ts';
@@ -178,4 +179,26 @@ function taskReading(
   return forAll
     ? `${forAll.name} is the best or not distinguishable from it for every task. By task: ${list}.${none}`
     : `No model is among the best for every task; ${models[0].name} has the best mean rank (${models[0].meanRank.toFixed(1)} of ${models.length}). By task: ${list}.${none}`;
+}
+
+/** Best scores of models over tasks, one column per task. */
+export function taskTable({ unit, metricName, tasks, models, reading }: TaskComparison, decimals: number): TableFigure {
+  return {
+    title: `${metricName} by ${unit} over all tasks`,
+    columns: [
+      { name: 'model', align: 'left' },
+      ...tasks.map((name): TableColumn => ({ name, align: 'right' })),
+      { name: 'mean rank', align: 'right' },
+    ],
+    rows: models.map(({ name, meanRank, tasks: own }): TableCell[] => [
+      { text: name },
+      ...own.map((task): TableCell => {
+        if (!task) return { text: '' };
+        const mark = task.rank === 1 ? 'best' : task.rank === 2 ? 'second' : undefined;
+        return { text: `${formatNumber(task.best.value, decimals)} (${task.best.layer})`, ...(mark ? { mark } : {}) };
+      }),
+      { text: meanRank.toFixed(1) },
+    ]),
+    notes: ['Best layer in brackets.', reading],
+  };
 }

@@ -1,14 +1,24 @@
 import { ForetuneError } from '#shared/errors.ts';
 import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 import { type LineChartFigure } from '#shared/figures/lineChart.ts';
+import { type ScatterFigure } from '#shared/figures/scatter.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
-import { type ExperimentRecord, type ModelRecord, type RecipeRecord, type StoredScore } from '#shared/project.ts';
+import {
+  type ExperimentRecord,
+  type ModelRecord,
+  type RecipeRecord,
+  type StoredScore,
+  type StoredTruth,
+} from '#shared/project.ts';
 
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from './findings.ts';
 import { type Answer, readingGuide } from './guide.ts';
+import { rankingTable, rankReading } from './ranking.ts';
+import { compareTasks, recommend, taskTable } from './recommendation.ts';
 import { digestRecipes, type RecipeDigest } from './recipes.ts';
 import { sectionCurve, sectionHeading, sectionHeatmap, sectionTable } from './sectionFigures.ts';
-import { type ScoreSection, scoreSections } from './sections.ts';
+import { groupBy, type ScoreSection, scoreSections } from './sections.ts';
+import { agreementScatter, predictorTable, rankPredictors, sectionAgreements } from './truthAgreement.ts';
 
 export interface ReportInput {
   projectName: string;
@@ -16,6 +26,8 @@ export interface ReportInput {
   models: readonly ModelRecord[];
   scores: readonly StoredScore[];
   recipes: readonly RecipeRecord[];
+  /** What fine-tuning or probing really gave. */
+  truth?: readonly StoredTruth[];
   /** When and by which version the report is made. */
   now: Date;
   appVersion: string;
@@ -30,6 +42,19 @@ export interface ReportSection {
   /** Null where a single layer was scored. */
   curve: LineChartFigure | null;
   table: TableFigure;
+  /** How sure the ranks of its models are; null for one model. */
+  ranking: TableFigure | null;
+  /** What to take, and how sure that is. */
+  reading: string[];
+}
+
+/** Scores held against what was measured. */
+export interface ReportAgreement {
+  heading: string;
+  reading: string;
+  table: TableFigure;
+  /** The best predictor; null where nothing could be held against it. */
+  scatter: ScatterFigure | null;
 }
 
 /** A report as every output draws it. */
@@ -38,6 +63,9 @@ export interface ReportDocument {
   subtitle: string;
   summary: string[];
   sections: ReportSection[];
+  /** Several tasks side by side; empty where there is one. */
+  tasks: TableFigure[];
+  agreements: ReportAgreement[];
   notes: { heading: string; text: string }[];
   guide: readonly Answer[];
   recipes: RecipeDigest;
@@ -68,7 +96,30 @@ function sectionOf(section: ScoreSection, recipeNames: ReadonlyMap<number, strin
     heatmap,
     curve: heatmap.columns.length > 1 ? sectionCurve(section) : null,
     table: sectionTable(section, recipeNames),
+    ranking: section.models.length > 1 ? rankingTable(section) : null,
+    reading: [recommend(section).reason, ...rankReading(section)],
   };
+}
+
+function agreementsOf(sections: readonly ScoreSection[], truth: readonly StoredTruth[]): ReportAgreement[] {
+  return rankPredictors(sections.flatMap((section) => sectionAgreements(section, truth))).map((ranking) => {
+    const [first] = ranking.agreements;
+    return {
+      heading: `${ranking.label}: ${ranking.measure} of ${ranking.level}`,
+      reading: ranking.reading,
+      table: predictorTable(ranking),
+      scatter: first.agreement ? agreementScatter(first) : null,
+    };
+  });
+}
+
+/** A table of each unit and score that an experiment has for more than one label. */
+function tasksOf(sections: readonly ScoreSection[]): TableFigure[] {
+  return groupBy(sections, ({ experiment }) => experiment.id).flatMap((own) =>
+    compareTasks(own)
+      .filter(({ tasks }) => tasks.length > 1)
+      .map((comparison) => taskTable(comparison, Math.max(...own.map(({ decimals }) => decimals)))),
+  );
 }
 
 /** Builds the report of a project's scores. Throws `invalid-data` when there are none, or one is not a number. */
@@ -92,6 +143,8 @@ export function buildScoreReport(input: ReportInput): ReportDocument {
     subtitle: `Layer scores of ${count} model${count === 1 ? '' : 's'}, made ${now.toISOString().slice(0, 10)} by Foretune ${appVersion}`,
     summary: sections.map((section) => `${headingOf(section, several)}: ${bestSentence(section)} ${rivalSentence(section)}`),
     sections: sections.map((section) => sectionOf(section, recipeNames, several)),
+    tasks: tasksOf(sections),
+    agreements: agreementsOf(sections, input.truth ?? []),
     notes: experiments
       .filter(({ notes }) => notes !== '')
       .map(({ name, notes }) => ({ heading: `Notes on ${name}`, text: notes })),

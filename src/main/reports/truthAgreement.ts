@@ -1,8 +1,12 @@
-import { rankAgreement, type RankAgreement } from '#main/scoring/agreement.ts';
+import { probabilityBetterPredictor, rankAgreement, type RankAgreement } from '#main/scoring/agreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
+import { type ScatterFigure } from '#shared/figures/scatter.ts';
+import { type TableCell, type TableFigure } from '#shared/figures/table.ts';
+import { formatNumber } from '#shared/figures/ticks.ts';
 import { type StoredScore, type StoredTruth } from '#shared/project.ts';
 import { type Control } from '#shared/score.ts';
 
+import { scoreAxis } from './scoreAxis.ts';
 import { type ScoreSection } from './sections.ts';
 
 /** A score beside what was measured: one dot of a scatter. */
@@ -172,25 +176,153 @@ export function rankPredictors(agreements: readonly TruthAgreement[]): Predictor
 
 const two = (value: number): string => value.toFixed(2).replace('-', '−');
 
+/** Below this many pairs no order of scores is more than a hint. */
+const fewPairs = 10;
+
+/** Probability that the first is truly the better predictor, where both were held against the same items. */
+function beatsAsPredictor(first: TruthAgreement, other: TruthAgreement): number | null {
+  const key = ({ model, layer }: TruthPair) => (first.level === 'models' ? model : `${model}/${layer}`);
+  const places = new Map(other.pairs.map((pair) => [key(pair), pair]));
+  const partners = first.pairs.map((pair) => places.get(key(pair)));
+  if (!partners.every((pair) => pair !== undefined) || partners.length !== other.pairs.length) return null;
+  const up = ({ score }: TruthPair, own: TruthAgreement) => (own.higherIsBetter ? score : -score);
+  const { value } = orProblem(() =>
+    probabilityBetterPredictor(
+      first.pairs.map((pair) => up(pair, first)),
+      partners.map((pair) => up(pair, other)),
+      first.pairs.map(({ truth }) => (first.truthHigherIsBetter ? truth : -truth)),
+      { clusters: first.level === 'layers' ? first.pairs.map(({ model }) => model) : undefined },
+    ),
+  );
+  return value;
+}
+
 function predictorReading([first, ...others]: readonly TruthAgreement[]): string {
   const { agreement, measure, level, unmatched } = first;
   const what = `${measure} of ${level}`;
   if (!agreement) return `No score can be held against ${what}: ${first.problem}`;
-  const { value, p, interval } = agreement.spearman;
+  const { value, interval } = agreement.spearman;
+  const p = agreementP(agreement);
   const range = interval ? `, 95 % interval ${two(interval.low)} to ${two(interval.high)}` : '';
-  const name = `${first.metricName} (by ${first.unit})`;
-  const opening = `${name} agrees best with ${what}: Spearman ${two(value)} over ${agreement.n} (p ${p < 0.001 ? '< 0.001' : p.toFixed(3)}${range}).`;
-  const within = interval
-    ? others.filter((other) => (other.agreement?.spearman.value ?? -Infinity) >= interval.low).length
-    : others.length;
-  const rivals =
-    others.length === 0
-      ? ''
-      : within === 0
-        ? ' Every other score lies below that interval.'
-        : ` ${within} of the ${others.length} other scores ${within === 1 ? 'lies' : 'lie'} within it, so the order of scores is open.`;
+  const held = others.filter((other) => other.agreement !== null);
+  const tied = held.filter((other) => other.agreement!.spearman.value === value);
+  const names = [first, ...tied].map(({ metricName, unit }) => `${metricName} (by ${unit})`);
+  const name = names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', ');
+  const sentences = [
+    `${name} ${names.length > 1 ? 'agree' : 'agrees'} best with ${what}: Spearman ${two(value)} over ${agreement.n} (p ${p < 0.001 ? pText(p) : `= ${pText(p)}`}${range}).`,
+  ];
+  if (p > 0.05) sentences.push('That is no more than chance would often give.');
+  if (held.length > 0 && agreement.n < fewPairs) {
+    sentences.push(`With ${agreement.n} pairs no order of the scores is more than a hint.`);
+  } else if (held.length > 0) {
+    const sure = held.filter((other) => (beatsAsPredictor(first, other) ?? 0) > 0.975).length;
+    sentences.push(
+      sure === held.length
+        ? 'It is distinguishably better than every other score here.'
+        : sure === 0
+          ? `None of the ${held.length} other scores is distinguishably worse.`
+          : `It is distinguishably better than ${sure} of the ${held.length} other scores; the rest may be as good.`,
+    );
+  }
   const gone = unmatched.scores.length + unmatched.truth.length;
-  const missing = gone > 0 ? ` ${gone} rows have no partner and are left out.` : '';
-  const doubtful = p > 0.05 ? ' That is no more than chance would often give.' : '';
-  return `${opening}${doubtful}${rivals}${missing}`;
+  if (gone > 0)
+    sentences.push(`${gone} ${gone === 1 ? 'row has' : 'rows have'} no partner and ${gone === 1 ? 'is' : 'are'} left out.`);
+  return sentences.join(' ');
+}
+
+/** p of Spearman's rho: exact where all orders could be gone through. */
+export function agreementP({ spearman: { p, exact } }: RankAgreement): number {
+  return exact ?? p;
+}
+
+/** The pairs of an agreement as a figure. */
+export function agreementScatter({
+  label,
+  unit,
+  metric,
+  measure,
+  level,
+  truthHigherIsBetter,
+  pairs,
+  agreement,
+}: TruthAgreement): ScatterFigure {
+  const axis = scoreAxis(metric);
+  const rho = agreement ? `Spearman ${two(agreement.spearman.value)} over ${agreement.n} ${level}` : '';
+  return {
+    kind: 'scatter',
+    title: `${axis.name} of ${label} (by ${unit}) against ${measure}`,
+    subtitle: rho,
+    x: axis,
+    y: { name: measure, unit: '', higherIsBetter: truthHigherIsBetter },
+    points: pairs.map(({ model, layer, score, low, high, truth }) => ({
+      id: `${model}/${layer}`,
+      label: level === 'models' ? '' : String(layer),
+      group: model,
+      x: score,
+      y: truth,
+      low,
+      high,
+    })),
+  };
+}
+
+/** How each score agrees with one measure, best predictor first. */
+export function predictorTable({ label, source, measure, level, agreements, reading }: PredictorRanking): TableFigure {
+  const cells = (value: number | undefined, mark?: TableCell['mark']): TableCell => ({
+    text: value === undefined ? '' : formatNumber(value, 3),
+    ...(mark ? { mark } : {}),
+  });
+  const column = (pick: (own: RankAgreement) => number): TableCell[] => {
+    const values = agreements.map(({ agreement }) => agreement && pick(agreement));
+    const known = [...new Set(values.filter((value) => value !== null))].sort((a, b) => b - a);
+    return values.map((value) =>
+      cells(
+        value ?? undefined,
+        value === null ? undefined : value === known[0] ? 'best' : value === known[1] ? 'second' : undefined,
+      ),
+    );
+  };
+  const rho = column(({ spearman }) => spearman.value);
+  const tau = column(({ kendall }) => kendall.value);
+  const weighted = column(({ weightedKendall }) => weightedKendall.value);
+  const remarks = new Set(
+    agreements.flatMap(({ agreement, problem }) => agreement?.notes ?? (problem === null ? [] : [problem])),
+  );
+  const { scores, truth } = agreements[0].unmatched;
+  const unmatched = [
+    ...(scores.length > 0 ? [`Scored but not measured: ${scores.join(', ')}.`] : []),
+    ...(truth.length > 0 ? [`Measured but not scored: ${truth.join(', ')}.`] : []),
+  ];
+  return {
+    title: `Agreement of scores with ${measure} of ${label === '' ? 'the task' : label}, ${level} (${source})`,
+    columns: [
+      { name: 'score', align: 'left' },
+      { name: 'by', align: 'left' },
+      { name: 'n', align: 'right' },
+      { name: 'Spearman', align: 'right' },
+      { name: 'p', align: 'right' },
+      { name: '95 % interval', align: 'right' },
+      { name: 'Kendall', align: 'right' },
+      { name: 'weighted', align: 'right' },
+    ],
+    rows: agreements.map(({ metricName, unit, agreement, pairs }, i): TableCell[] => [
+      { text: metricName },
+      { text: unit },
+      { text: String(agreement?.n ?? pairs.length) },
+      rho[i],
+      { text: agreement ? pText(agreementP(agreement)) : '' },
+      {
+        text: agreement?.spearman.interval
+          ? `${two(agreement.spearman.interval.low)} to ${two(agreement.spearman.interval.high)}`
+          : '',
+      },
+      tau[i],
+      weighted[i],
+    ]),
+    notes: [reading, ...remarks, ...unmatched],
+  };
+}
+
+function pText(p: number): string {
+  return p < 0.001 ? '< 0.001' : p.toFixed(3);
 }

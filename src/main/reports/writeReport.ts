@@ -6,7 +6,7 @@ import { type Project } from '#main/project/project.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
-import { recipesCsv, scoresCsv } from './csv.ts';
+import { agreementCsv, rankingCsv, recipesCsv, scoresCsv } from './csv.ts';
 import { reportLatex } from './latex.ts';
 import { reportPdf } from './pdf.ts';
 import { buildScoreReport } from './scoreReport.ts';
@@ -63,6 +63,7 @@ export async function writeReport(project: Project, targets: ReportTargets): Pro
     models: project.models(),
     scores: project.scores(),
     recipes: project.recipes(),
+    truth: project.truth(),
   }));
   const report = buildScoreReport({ ...input, now: new Date(), appVersion: packageJson.version });
 
@@ -70,6 +71,8 @@ export async function writeReport(project: Project, targets: ReportTargets): Pro
   if (targets.pdf) files.push({ path: targets.pdf, content: await reportPdf(report) });
   if (targets.csv) {
     files.push({ path: join(targets.csv, 'scores.csv'), content: scoresCsv(input.scores) });
+    files.push({ path: join(targets.csv, 'ranks.csv'), content: rankingCsv(input) });
+    if (input.truth.length > 0) files.push({ path: join(targets.csv, 'agreement.csv'), content: agreementCsv(input) });
     files.push({ path: join(targets.csv, 'recipes.csv'), content: recipesCsv(input.scores, input.recipes, input.experiments) });
   }
   if (targets.latex) files.push({ path: targets.latex, content: reportLatex(report) });

@@ -33,9 +33,25 @@ function check(x: ArrayLike<number>, y: ArrayLike<number>, least: number): void 
  */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): Correlation {
   check(x, y, 3);
-  const rho = pearson(averageRanks(x), averageRanks(y));
+  const rho = spearmanRho(x, y);
   const freedom = x.length - 2;
   return { value: rho, p: studentTTwoSided(rho * Math.sqrt(freedom / ((1 + rho) * (1 - rho))), freedom) };
+}
+
+/** Spearman's rho alone, for many draws; NaN where one side is constant. */
+export function spearmanRho(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  return pearson(averageRanks(x), averageRanks(y));
+}
+
+/** Kendall's tau-b alone, for many draws; NaN where one side is constant. */
+export function kendallTau(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const pairs = (x.length * (x.length - 1)) / 2;
+  return tauB(countPairs(x, y), pairs);
+}
+
+function tauB({ concordant, discordant, tiedX, tiedY }: PairCounts, pairs: number): number {
+  const tau = (concordant - discordant) / Math.sqrt(pairs - tiedX) / Math.sqrt(pairs - tiedY);
+  return Math.max(-1, Math.min(1, tau));
 }
 
 interface PairCounts {
@@ -49,7 +65,8 @@ function countPairs(x: ArrayLike<number>, y: ArrayLike<number>): PairCounts {
   const counts: PairCounts = { concordant: 0, discordant: 0, tiedX: 0, tiedY: 0 };
   for (let i = 0; i < x.length; i++) {
     for (let j = i + 1; j < x.length; j++) {
-      const [a, b] = [Math.sign(x[i] - x[j]), Math.sign(y[i] - y[j])];
+      const a = Math.sign(x[i] - x[j]);
+      const b = Math.sign(y[i] - y[j]);
       if (a === 0) counts.tiedX++;
       if (b === 0) counts.tiedY++;
       if (a * b > 0) counts.concordant++;
@@ -69,10 +86,10 @@ export function kendall(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
   check(x, y, 2);
   const n = x.length;
   const pairs = (n * (n - 1)) / 2;
-  const { concordant, discordant, tiedX, tiedY } = countPairs(x, y);
+  const counts = countPairs(x, y);
+  const { concordant, discordant, tiedX, tiedY } = counts;
   const difference = concordant - discordant;
-  const tau = difference / Math.sqrt(pairs - tiedX) / Math.sqrt(pairs - tiedY);
-  const value = Math.max(-1, Math.min(1, tau));
+  const value = tauB(counts, pairs);
   const rarer = Math.min(discordant, pairs - discordant);
   if (tiedX === 0 && tiedY === 0 && (n <= 33 || rarer <= 1)) return { value, p: exactKendallP(n, rarer) };
   const [a, b] = [tieSums(x), tieSums(y)];
@@ -136,7 +153,8 @@ function weightedTau(x: ArrayLike<number>, y: ArrayLike<number>, ranks: Float64A
   for (let i = 0; i < x.length; i++) {
     for (let j = i + 1; j < x.length; j++) {
       const weight = 1 / (ranks[i] + 1) + 1 / (ranks[j] + 1);
-      const [a, b] = [Math.sign(x[i] - x[j]), Math.sign(y[i] - y[j])];
+      const a = Math.sign(x[i] - x[j]);
+      const b = Math.sign(y[i] - y[j]);
       both += weight * a * b;
       xs += weight * a * a;
       ys += weight * b * b;

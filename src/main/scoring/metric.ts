@@ -57,6 +57,9 @@ export interface TwoSets {
   a: { features: Float64Array | Float32Array; n: number; d: number };
   b: { features: Float64Array | Float32Array; n: number; d: number };
   seed: number | string;
+  /** Order of a transport cost, and directions it is projected on. */
+  p?: number;
+  projections?: number;
 }
 
 /** A score of sufficient statistics: what it learns of the features serves every label column of a layer. */

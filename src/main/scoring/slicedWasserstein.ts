@@ -94,5 +94,5 @@ export const slicedWassersteinMetric: TwoSetsMetric = {
   targets: 'both',
   cost: 'O(50 n (d + log n))',
   source: 'Chen et al., How to Estimate Model Transferability of Pre-Trained Speech Models?, Interspeech 2023',
-  compute: ({ a, b, seed }) => slicedWasserstein(a, b, { seed }),
+  compute: ({ a, b, ...options }) => slicedWasserstein(a, b, options),
 };

@@ -48,7 +48,7 @@ export async function checkVacant(out: string): Promise<string[]> {
   if (await exists(place))
     throw new ForetuneError(
       'mismatch',
-      `${place} exists already; nothing was overwritten. Choose another --out, or remove it first.`,
+      `${place} exists already; nothing was overwritten. Give another name, or remove it first.`,
     );
   const beside = await readdir(dirname(place)).catch(() => []);
   return beside
@@ -56,7 +56,7 @@ export async function checkVacant(out: string): Promise<string[]> {
     .map((name) => join(dirname(place), name));
 }
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** One model of the result. */
 export interface MemberFolder {

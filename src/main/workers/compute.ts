@@ -7,6 +7,13 @@ import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
+import { type TwoSets } from '#main/scoring/metric.ts';
+import { metric } from '#main/scoring/registry.ts';
+import { scoreSections } from '#main/reports/sections.ts';
+import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
+import { ForetuneError } from '#shared/errors.ts';
+import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
+import { type ForcedAlignment, forcedAlignment } from '#main/tasks/forcedAlignment.ts';
 import { type HeadTask, trainHead as trainHeadNow, type TrainedHead } from '#main/speedup/exitHead.ts';
 
 import { crossing } from './crossing.ts';
@@ -45,19 +52,57 @@ export interface SearchBeamTask {
   lm: LanguageModel | null;
 }
 
+/** A score of two sets of features. */
+export const twoSets = crossing(({ metric: id, input }: { metric: string; input: TwoSets }): number => {
+  const method = metric(id);
+  if (method.needs !== 'two-sets') throw new ForetuneError('usage', `${method.name} does not compare two sets of features.`);
+  return method.compute(input);
+});
+
 /** The columns of the best transcript of one utterance. */
 export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: SearchBeamTask): number[] => {
   const logProbabilities = logSoftmax(logits, rows, vocabulary.texts.length);
   return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
 });
 
+/** How well each score predicts what was measured: thousands of draws for each. */
+export const predictors = crossing(
+  ({
+    scores,
+    experiments,
+    models,
+    truth,
+  }: {
+    scores: StoredScore[];
+    experiments: ExperimentRecord[];
+    models: ModelRecord[];
+    truth: StoredTruth[];
+  }): PredictorRanking[] =>
+    rankPredictors(scoreSections(scores, experiments, models).flatMap((section) => sectionAgreements(section, truth))),
+);
+
+export interface AlignTask {
+  logits: Float32Array;
+  rows: number;
+  columns: number;
+  tokens: number[];
+  blank: number;
+}
+
+/** Which frames each token of a transcript has. */
+export const align = crossing(({ logits, rows, columns, tokens, blank }: AlignTask): ForcedAlignment =>
+  forcedAlignment(logSoftmax(logits, rows, columns), rows, columns, tokens, blank),
+);
 /** A head of characters on frozen features; they lie in shared memory. */
 export const trainHead = crossing((task: HeadTask): TrainedHead => trainHeadNow(task));
 
 export type ComputeTasks = {
+  align: typeof align;
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;
   searchBeam: typeof searchBeam;
+  predictors: typeof predictors;
+  twoSets: typeof twoSets;
   trainHead: typeof trainHead;
 };

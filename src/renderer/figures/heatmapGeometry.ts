@@ -18,8 +18,8 @@ export interface HeatmapGeometry {
   labelEvery: number;
 }
 
-const narrowest = 10;
-const widest = 96;
+const narrowest = 8;
+const widest = 160;
 
 /** Fills the room there is, down to cells that can still be pointed at. `numberLength`: the widest number's width in pixels. */
 export function heatmapGeometry(

@@ -11,9 +11,10 @@ export const useProject = defineStore('project', () => {
   const { api, connection } = engine();
   const app = useApp();
   const summary = shallowRef<Summary>();
-  /** Counts up when scores or notes have changed. */
+  /** Counts up when scores, notes or ground truth have changed. */
   const scoresVersion = ref(0);
   const notesVersion = ref(0);
+  const truthVersion = ref(0);
   const opening = ref(false);
   let watching = new AbortController();
   let refreshing: Promise<void> | undefined;
@@ -55,6 +56,7 @@ export const useProject = defineStore('project', () => {
     summary.value = next;
     scoresVersion.value++;
     notesVersion.value++;
+    truthVersion.value++;
     sessionStorage.setItem(sessionKey, project);
     void watch(project, signal);
   }
@@ -71,6 +73,7 @@ export const useProject = defineStore('project', () => {
           await refresh();
           scoresVersion.value++;
           notesVersion.value++;
+          truthVersion.value++;
         }
         missed = false;
         for await (const topic of topics) {
@@ -80,6 +83,7 @@ export const useProject = defineStore('project', () => {
           }
           if (topic === 'scores') scoresVersion.value++;
           else if (topic === 'notes') notesVersion.value++;
+          else if (topic === 'truth') truthVersion.value++;
           else void refresh().catch(() => undefined);
         }
         missed = true;
@@ -136,6 +140,7 @@ export const useProject = defineStore('project', () => {
     experiments,
     scoresVersion,
     notesVersion,
+    truthVersion,
     opening,
     refresh,
     open,

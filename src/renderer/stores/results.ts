@@ -54,6 +54,14 @@ export const useResults = defineStore('results', () => {
   }
 
   watch([() => project.key, experimentId, wish, () => project.scoresVersion], () => void load(), { immediate: true });
+  // Numbers of experiments are those of one project.
+  watch(
+    () => project.key,
+    () => {
+      experimentId.value = undefined;
+    },
+    { flush: 'sync' },
+  );
   watch(
     [() => project.key, experimentId],
     () => {

@@ -1,7 +1,10 @@
+/** A spread below this has no power of ten beneath it that a double can hold. */
+const nothing = 1e-300;
+
 /** Even tick values 1, 2 or 5 times a power of ten apart, inside [low, high], about `count` of them. Ends that are as good as equal give that one value. */
 export function niceTicks(low: number, high: number, count = 5): number[] {
   // Closer than this, ticks would differ only in digits that nobody can read.
-  if (!(high - low > 1e-10 * Math.max(Math.abs(low), Math.abs(high)))) return [low];
+  if (!(high - low > Math.max(nothing, 1e-10 * Math.max(Math.abs(low), Math.abs(high))))) return [low];
   const rough = (high - low) / Math.max(1, count);
   const magnitude = 10 ** Math.floor(Math.log10(rough));
   // The factor nearest to the wish by ratio: between 1 and 2 the border is sqrt(2), and so on.

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -11,6 +12,8 @@ import {
   transcriptOf,
   writableCharacters,
 } from '#main/decoding/vocabulary.ts';
+
+import { ForetuneError } from '#shared/errors.ts';
 
 import { demo } from '../../support/foretune.ts';
 
@@ -79,6 +82,41 @@ describe('a vocabulary', () => {
     ['that is empty', { vocab: {} }, 2, 'is empty'],
   ])('%s is refused', (_, files, outputs, sentence) => {
     expect(() => parse(files, outputs)).toThrow(sentence);
+  });
+});
+
+describe('files of strangers', () => {
+  it('are refused clearly, or give a vocabulary that can be used', () => {
+    const token = fc.oneof(fc.constantFrom('<pad>', '|', 'a', '<s>', '<unk>', '__proto__', ''), fc.string({ maxLength: 3 }));
+    const column = fc.oneof(fc.nat(5), fc.constantFrom(-1, 1.5, 2 ** 31, null, 'x', {}));
+    const table = fc.dictionary(token, column, { maxKeys: 6 });
+    const config = fc.dictionary(
+      fc.constantFrom('pad_token', 'word_delimiter_token', 'unk_token', 'target_lang', 'tokenizer_class'),
+      fc.jsonValue(),
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(table, fc.dictionary(token, table)),
+        config,
+        table,
+        fc.nat(8),
+        (vocab, settings, addedTokens, outputs) => {
+          let vocabulary;
+          try {
+            vocabulary = parse({ vocab, config: settings, addedTokens }, outputs);
+          } catch (error) {
+            expect(error).toBeInstanceOf(ForetuneError);
+            return;
+          }
+          const { texts, blank, delimiter } = vocabulary;
+          if (outputs > 0) expect(texts).toHaveLength(outputs);
+          expect(texts[blank]).toBe('');
+          if (delimiter !== null) expect(delimiter).toBeLessThan(texts.length);
+          transcriptOf(vocabulary, texts.keys());
+        },
+      ),
+      { numRuns: 400 },
+    );
   });
 });
 

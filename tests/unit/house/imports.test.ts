@@ -9,20 +9,8 @@ const source = join(root, 'src');
 
 /** Rooms of src/main from the faces down; a room may import from its own level's listed friends and from lower levels. */
 const faces = ['desktop', 'server', 'cli'];
-const services = [
-  'project',
-  'jobs',
-  'workers',
-  'models',
-  'inference',
-  'audio',
-  'tasks',
-  'reports',
-  'probing',
-  'speedup',
-  'weights',
-];
-const pure = ['linalg', 'scoring', 'merging', 'decoding', 'formats', 'onnx', 'superb'];
+const services = ['project', 'jobs', 'workers', 'models', 'inference', 'audio', 'tasks', 'reports', 'speedup', 'weights'];
+const pure = ['linalg', 'scoring', 'merging', 'decoding', 'probing', 'formats', 'onnx', 'superb'];
 
 function level(room: string): number {
   if (faces.includes(room)) return 3;
@@ -37,6 +25,8 @@ interface Import {
   /** Path below src, or the package's name. */
   target: string;
   typeOnly: boolean;
+  /** Loaded when a function runs. */
+  late: boolean;
 }
 
 function importsOf(file: string): Import[] {
@@ -51,7 +41,7 @@ function importsOf(file: string): Import[] {
       : specifier.startsWith('#')
         ? specifier.slice(1)
         : specifier;
-    return { file: relative(source, file), target, typeOnly: match[1] !== undefined };
+    return { file: relative(source, file), target, typeOnly: match[1] !== undefined, late: match[4] !== undefined };
   });
 }
 
@@ -88,6 +78,15 @@ describe('the direction of imports', () => {
       if (!file.startsWith('main/') || !target.startsWith('main/') || typeOnly) return false;
       return level(room(target)) > level(room(file));
     });
+    expect(wrong.map(say)).toEqual([]);
+  });
+
+  it('loads the engine when a command runs, not to print its help', () => {
+    // An import in braces with nothing but types in it still loads the file; "import type" does not.
+    const engine = /^main\/(api|jobs|project|models|weights|inference|tasks)\/|^main\/server\/serve\.ts/;
+    const wrong = imports.filter(
+      ({ file, target, typeOnly, late }) => file.startsWith('main/cli/') && engine.test(target) && !typeOnly && !late,
+    );
     expect(wrong.map(say)).toEqual([]);
   });
 

@@ -2,7 +2,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 
 import { createEngine } from '#main/jobs/engine.ts';
 import { transcribe, type TranscribeRequest, type TranscribeResult, type Transcription } from '#main/jobs/transcribe.ts';
@@ -135,6 +135,27 @@ describe("transcribing the demo's sentences", () => {
     expect(result).toMatchObject({ utterances: 1, rates: { wer: { errors: 0, length: 4 } } });
     expect(result.skipped).toHaveLength(1);
     expect(result.skipped[0].file).toBe(broken);
+  });
+
+  it('waits for another run, and gives way when it is left', async () => {
+    const doings: string[] = [];
+    const follow = async () => {
+      const texts: string[] = [];
+      for await (const event of transcribe(engine, { ...request, data: manifest('both.csv', 'yes right up down') })) {
+        if (event.type === 'progress') doings.push(event.progress.doing);
+        if (event.type === 'utterance') texts.push(event.transcription.hypothesis);
+      }
+      return texts;
+    };
+    const { giveBack } = await engine.borrowInference();
+    const left = transcribe(engine, request);
+    expect((await left.next()).value).toMatchObject({ type: 'progress', progress: { doing: 'waiting for another run' } });
+    const both = Promise.all([follow(), follow()]);
+    await vi.waitFor(() => expect(doings).toHaveLength(2));
+    await left.return(undefined);
+    giveBack();
+    expect(await both).toEqual([['yes right up down'], ['yes right up down']]);
+    expect(doings.slice(0, 2)).toEqual(['waiting for another run', 'waiting for another run']);
   });
 
   it('stops where it is told to', async () => {

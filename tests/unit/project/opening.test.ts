@@ -200,13 +200,11 @@ describe('opening', () => {
 });
 
 describe('one writer', () => {
-  it('refuses a second writer at once, in the same process and from another', async () => {
+  it('refuses a second writer, in the same process and from another', async () => {
     const path = join(temporaryFolder(), 'p.foretune');
     makeProject(path);
     const writer = openProject(path, { mode: 'write' });
-    const start = performance.now();
     expect(codeOf(() => openProject(path, { mode: 'write' }))).toBe('locked');
-    expect(performance.now() - start).toBeLessThan(1000);
     const child = spawn(process.execPath, [childScript, path, 'once'], { stdio: ['ignore', 'pipe', 'ignore'] });
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -16,8 +16,8 @@ describe('the geometry of the heatmap', () => {
   it('keeps cells that can be pointed at, however many there are', () => {
     const columns = Array.from({ length: 49 }, (_, i) => i);
     const { cellWidth, width, labelEvery } = heatmapGeometry({ rows: small.rows, columns }, 300, Infinity);
-    expect(cellWidth).toBe(10);
-    expect(width).toBe(490);
+    expect(cellWidth).toBe(8);
+    expect(width).toBe(392);
     expect(labelEvery).toBeGreaterThan(1);
   });
 

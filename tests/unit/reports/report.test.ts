@@ -9,12 +9,13 @@ import { openProject, type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
 import { scoresCsv, writeScoresCsv } from '#main/reports/csv.ts';
 import { layerRanges } from '#main/reports/findings.ts';
-import { escapeLatex, reportLatex } from '#main/reports/latex.ts';
+import { reportLatex } from '#main/reports/latex.ts';
 import { reportPdf } from '#main/reports/pdf.ts';
 import { digestRecipes, flattenRecipe } from '#main/reports/recipes.ts';
 import { buildScoreReport, type ReportDocument } from '#main/reports/scoreReport.ts';
 import { svgFiles } from '#main/reports/svgFiles.ts';
 import { writeReport } from '#main/reports/writeReport.ts';
+import { escapeLatex } from '#shared/figures/tableLatex.ts';
 import { type StoredScore } from '#shared/project.ts';
 import { scoreColumns } from '#shared/score.ts';
 
@@ -253,8 +254,9 @@ describe('the outputs', () => {
 
   it('LaTeX marks the best and the second, and nothing in a name is a command', () => {
     const text = reportLatex(report({ names: ['a_b%c', 'x\\y{z}', 'plain'] }));
-    expect(text.match(/\\textbf\{/g)).toHaveLength(4);
-    expect(text.match(/\\underline\{/g)).toHaveLength(4);
+    // Two labels by two units: four tables of scores, four of ranks, and two columns in each of two tables of tasks.
+    expect(text.match(/\\textbf\{/g)).toHaveLength(12);
+    expect(text.match(/\\underline\{/g)).toHaveLength(12);
     expect(text).toContain('a\\_b\\%c');
     expect(text).toContain('\\toprule');
     expect(escapeLatex('x\\y{z} −1 50%')).toBe('x\\textbackslash{}y\\{z\\} $-$1 50\\%');
@@ -286,8 +288,8 @@ describe('the outputs', () => {
 
   it('PDF fits a section of five models and seven layers on one page', async () => {
     const bytes = Buffer.from(await reportPdf(report())).toString('latin1');
-    // Summary and guide, four sections, recipes.
-    expect(bytes.match(/\/Type \/Page\b(?!s)/g)).toHaveLength(6);
+    // Summary and guide, four sections, two of recommendations, tasks, recipes.
+    expect(bytes.match(/\/Type \/Page\b(?!s)/g)).toHaveLength(9);
   });
 
   it('are all written, whole and by name', async () => {
@@ -302,6 +304,7 @@ describe('the outputs', () => {
     expect(files).toEqual([
       targets.pdf,
       join(targets.csv, 'scores.csv'),
+      join(targets.csv, 'ranks.csv'),
       join(targets.csv, 'recipes.csv'),
       targets.latex,
       join(targets.svg, 'LogME-of-word-frames-heatmap.svg'),

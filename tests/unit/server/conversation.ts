@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
+import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 
@@ -68,12 +69,22 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
   );
-  await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
+  );
+  await ask('data.clip', () => api.data.clip({ ...data, index: 1, alignments: { path: alignments } }));
   await ask('metrics.list', () => api.metrics.list());
 
   const opened = await ask('projects.open', () => api.projects.open({ path, mode: 'create', name: 'Study', remember: true }));
   const key = { project: opened.project };
   const topics = collectStream(api.projects.watch(key));
+  // Awaited below; should something fail before, that is what is to be told.
+  topics.catch(() => undefined);
   await ask('app.recent', () => api.app.recent());
   await ask('app.forget', () => api.app.forget({ path }));
   const added = await ask('models.add', () => api.models.add({ ...key, path: model }));
@@ -95,6 +106,16 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const [score] = await ask('projects.scores', () => api.projects.scores({ ...key, experiment }));
   await ask('projects.experiment', () => api.projects.experiment({ ...key, experiment }));
   await ask('results.section', () => api.results.section({ ...key, experiment, label: 'word' }));
+  await ask('results.ranking', () => api.results.ranking({ ...key, experiment, label: 'word' }));
+  await ask('results.tasks', () => api.results.tasks({ ...key, experiment }));
+  const measured = join(demo, 'truth_layers.csv');
+  await ask('truth.read', async () => (await api.truth.read({ path: measured })).rows.slice(0, 3));
+  await ask('truth.import', () => api.truth.import({ ...key, path: measured }));
+  const typed = { model: 'tiny-hubert', layer: null, label: 'word', measure: 'WER', value: 12, higherIsBetter: false };
+  await ask('truth.set', () => api.truth.set({ ...key, source: 'by hand', rows: [typed] }));
+  await ask('truth.list', async () => (await api.truth.list(key)).slice(-2));
+  await ask('truth.agreement', () => api.truth.agreement({ ...key, experiment }));
+  await ask('truth.studies', async () => (await api.truth.studies()).map(({ id, notes }) => ({ id, notes })));
   await ask('results.recipe', () => api.results.recipe({ ...key, recipe: score.recipeId }));
   await ask('projects.setViewState', () => api.projects.setViewState({ ...key, view: 'results', state: { rank: true } }));
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
@@ -141,6 +162,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       api.features.extract({ model: { path: model }, audio, layers: [0, 2], out: join(folder, 'features'), machine }),
     ),
   );
+  const side = { kind: 'model' as const, model: { path: model }, layers: [2], data };
+  await ask('features.similarity', async () =>
+    (
+      await collectStream(
+        api.features.similarity({ a: side, b: { kind: 'filterbank', bands: 20, data }, metrics: ['cka'], sample: 3, machine }),
+      )
+    ).filter(({ type }) => type === 'done'),
+  );
   await ask('metrics.compute', () =>
     api.metrics.compute({ features: join(folder, 'features', 'yes_s0_0', 'layer_02.npy'), metrics: ['logme'] }),
   );
@@ -162,14 +191,30 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     heads: 'base' as const,
     out: join(folder, 'merged'),
   };
+  await ask('weights.place', () => api.weights.place({ out: merge.out }));
   await ask('weights.plan', () => api.weights.plan(merge));
   await ask('weights.merge', async () =>
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.compare', async () =>
+    (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.transcribe', async () =>
     (
       await collectStream(
@@ -183,7 +228,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       )
     ).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.superb', () => api.weights.superb({}));
+  const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
+  await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;
 }

@@ -5,6 +5,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { integer, metricList } from '../options.ts';
 import { formatTable, print, printJson } from '../output.ts';
 import { withApi } from '../run.ts';
+import { scoreHelp } from '../scoreHelp.ts';
 
 export function metricsCommand() {
   return new Command('metrics')
@@ -17,6 +18,7 @@ export function metricsCommand() {
     .option('--metrics <names>', 'scores, separated by commas', metricList, ['logme'])
     .option('--seed <n>', 'seed of scores that draw random numbers', integer, 0)
     .option('--json', 'print one JSON document', false)
+    .addHelpText('after', scoreHelp())
     .action(async ({ json, ...options }) => {
       if (options.labels === undefined && options.targets === undefined && options.other === undefined) {
         throw new ForetuneError('usage', 'There is nothing to score the features against: give --labels, --targets or --other.');

@@ -1,15 +1,15 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeScoresCsv } from '#main/reports/csv.ts';
+import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
-import { collect, count, integer, layers, list, machine, metricList, providers, seconds } from '../options.ts';
+import { followJob } from '../followJob.ts';
+import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
+import { scoreHelp } from '../scoreHelp.ts';
 
 export interface ScoreRequest {
   /** A project file, or ":memory:". */
@@ -30,28 +30,11 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
     spec: scoringSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  const view = createProgressView();
-  let failure: ForetuneError | undefined;
   await untilInterrupted(
     () => void api.jobs.cancel({ project, job }),
-    async () => {
-      for await (const event of await api.jobs.follow({ project, job })) {
-        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
-        else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError(
-            'cancelled',
-            request.project === ':memory:'
-              ? 'cancelled; nothing was saved.'
-              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
-          );
-        } else if (request.quiet) continue;
-        else if (event.type === 'progress') view.show(event.progress);
-        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
-      }
-    },
+    () =>
+      followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project, quiet: request.quiet }),
   );
-  view.stop();
-  if (failure) throw failure;
   const stored = await api.projects.scores({ project, experiment });
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
@@ -111,7 +94,7 @@ export function scoreCommand() {
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
     .requiredOption(
       '--label <column>',
-      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier; give it once per label',
+      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
       collect,
     )
     .addOption(
@@ -126,7 +109,7 @@ export function scoreCommand() {
           return [...(previous ?? []), unit.data];
         }),
     )
-    .option('--metrics <names>', 'scores, separated by commas', metricList, ['logme'])
+    .option('--metrics <names>', 'scores, separated by commas, or "all" (list below)', labelMetrics, ['logme'])
     .option(
       '--layers <layers>',
       'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)',
@@ -146,6 +129,13 @@ export function scoreCommand() {
     .option('--centre', 'subtract the feature mean first (LogME has no intercept)', false)
     .option('--seed <n>', 'seed of groups, samples and controls', integer, 0)
     .option('--groups <n>', 'groups of utterances for the 95 % interval', count, 10)
+    .addOption(
+      new Option('--interval <how>', 'leave each group out in turn, or draw groups with replacement')
+        .choices(['jackknife', 'bootstrap'] as const)
+        .default('jackknife' as const),
+    )
+    .option('--resamples <n>', 'draws of the bootstrap', count, 200)
+    .option('--rows <n>', 'frames of each layer kept for scores that need samples', count, 2000)
     .option('--sample <n>', 'score a random sample of this many utterances', count)
     .option('--max-seconds <s>', 'cut longer utterances into even parts of at most this length', seconds, 30)
     .option('--audio-column <column>', 'manifest column with the audio files (default: found by name)')
@@ -168,6 +158,7 @@ export function scoreCommand() {
     .option('--name <text>', 'name of the experiment in the project')
     .option('--out <file>', 'write the rows to this CSV file')
     .option('--json', 'print one JSON document', false)
+    .addHelpText('after', scoreHelp(['moments', 'samples', 'source-posteriors']))
     .action(async (options) => {
       const given = options.input ?? options.taps ?? options.samplingRate ?? options.normalize;
       const mapping =
@@ -196,6 +187,9 @@ export function scoreCommand() {
                 : [options.controls],
           seed: options.seed,
           groups: Math.max(2, options.groups),
+          resampling: options.interval,
+          resamples: options.resamples,
+          rows: options.rows,
           maxSeconds: options.maxSeconds,
           centre: options.centre,
           sample: options.sample,
@@ -209,6 +203,7 @@ export function scoreCommand() {
           machine: machine(options),
         });
         if (options.out !== undefined) {
+          const { writeScoresCsv } = await import('#main/reports/csv.ts');
           await writeScoresCsv(options.out, rows);
           log(`${rows.length} rows written to ${options.out}.`);
         }

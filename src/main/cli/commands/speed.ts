@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeSpeedCsv } from '#main/reports/speedCsv.ts';
+import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings } from '#shared/experiment.ts';
 import {
@@ -241,7 +240,7 @@ export function speedCommand() {
             thresholds:
               (entropy ?? similarity)
                 ? { entropy: entropy ?? [], similarity: similarity ?? [] }
-                : (named),
+                : (named as 'auto' | 'published' | undefined),
             batch: options.batch,
           },
           downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
@@ -273,7 +272,10 @@ export function speedCommand() {
           again: options.again,
         });
         const rows = points.map(rowOf);
-        if (options.out) await writeSpeedCsv(options.out, rows);
+        if (options.out) {
+          const { writeSpeedCsv } = await import('#main/reports/speedCsv.ts');
+          await writeSpeedCsv(options.out, rows);
+        }
         const ask = (given: number | undefined, make: (value: number) => Parameters<Api['speed']['recommend']>[0]['wish']) =>
           given === undefined
             ? []

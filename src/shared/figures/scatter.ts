@@ -1,0 +1,38 @@
+import { type ScoreAxis } from './heatmap.ts';
+
+export interface ScatterPoint {
+  id: string;
+  /** Shown beside the dot where there is room for all. */
+  label: string;
+  /** Dots of one group have one colour. */
+  group: string;
+  x: number;
+  y: number;
+  /** Ends of the 95 % interval of x; null where it cannot be had. */
+  low: number | null;
+  high: number | null;
+}
+
+/** A score (x) against what was measured (y), a dot per model or layer. What it shows, not how it is drawn. */
+export interface ScatterFigure {
+  kind: 'scatter';
+  title: string;
+  subtitle: string;
+  x: ScoreAxis;
+  y: ScoreAxis;
+  points: readonly ScatterPoint[];
+}
+
+/** Limits with every dot and interval inside, and some room around. */
+export function scatterExtent(points: readonly ScatterPoint[]): { x: [number, number]; y: [number, number] } {
+  const range = (values: readonly number[]): [number, number] => {
+    if (values.length === 0) return [0, 1];
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.1 || 1;
+    return [low - room, high + room];
+  };
+  return {
+    x: range(points.flatMap(({ x, low, high }) => [x, low ?? x, high ?? x])),
+    y: range(points.map(({ y }) => y)),
+  };
+}

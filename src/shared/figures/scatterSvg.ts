@@ -1,0 +1,92 @@
+import {
+  baselineShift,
+  bodySize,
+  type Drawing,
+  element,
+  line,
+  palette,
+  seriesColours,
+  svgDocument,
+  textLine,
+} from './drawing.ts';
+import { type ScoreAxis } from './heatmap.ts';
+import { scatterExtent, type ScatterFigure } from './scatter.ts';
+import { textWidth, wrapText } from './textWidth.ts';
+import { formatNumber, niceTicks, tickDecimals } from './ticks.ts';
+
+const titleSize = 13;
+const smallSize = 9;
+const plotWidth = 380;
+const plotHeight = 280;
+const labelLimit = 200;
+/** More dots than this are told by the colour of their group alone. */
+const mostLabels = 16;
+
+function axisName({ name, unit, higherIsBetter }: ScoreAxis): string {
+  return `${unit === '' ? name : `${name}, ${unit}`}; ${higherIsBetter ? 'higher is better' : 'lower is better'}`;
+}
+
+/** Draws a scatter with the intervals of the scores, the groups named beside it. */
+export function scatterSvg(figure: ScatterFigure): Drawing {
+  const { points } = figure;
+  const extent = scatterExtent(points);
+  const groups = [...new Set(points.map(({ group }) => group))];
+  const colour = (group: string): string => seriesColours[groups.indexOf(group) % seriesColours.length];
+  const xTicks = niceTicks(extent.x[0], extent.x[1], 6);
+  const yTicks = niceTicks(extent.y[0], extent.y[1], 6);
+  const [xDecimals, yDecimals] = [tickDecimals(xTicks), tickDecimals(yTicks)];
+  const left = 8 + Math.ceil(Math.max(20, ...yTicks.map((tick) => textWidth(formatNumber(tick, yDecimals), smallSize))));
+  const right = left + plotWidth;
+  const named = groups.map((group) => wrapText(group, labelLimit, bodySize));
+  const legendLeft = right + 24;
+  const width = Math.ceil(legendLeft + 14 + Math.max(0, ...named.flat().map((text) => textWidth(text, bodySize)))) + 4;
+  const title = wrapText(figure.title, width, titleSize, true);
+  const subtitle = figure.subtitle === '' ? [] : wrapText(figure.subtitle, width, bodySize);
+  const nameBaseline = title.length * 17 + subtitle.length * 14 + 14;
+  const top = nameBaseline + 14;
+  const bottom = top + plotHeight;
+  const x = (value: number) => left + ((value - extent.x[0]) / (extent.x[1] - extent.x[0])) * plotWidth;
+  const y = (value: number) => bottom - ((value - extent.y[0]) / (extent.y[1] - extent.y[0])) * plotHeight;
+
+  const parts = title.map((text, index) => textLine(0, 14 + index * 17, text, { size: titleSize, bold: true }));
+  subtitle.forEach((text, index) =>
+    parts.push(textLine(0, title.length * 17 + 12 + index * 14, text, { colour: palette.quiet })),
+  );
+  parts.push(textLine(0, nameBaseline, axisName(figure.y), { size: smallSize, colour: palette.quiet }));
+  for (const tick of yTicks) {
+    parts.push(line(left, y(tick), right, y(tick), palette.rule, 0.75));
+    parts.push(
+      textLine(left - 6, y(tick) + smallSize * baselineShift, formatNumber(tick, yDecimals), { size: smallSize, anchor: 'end' }),
+    );
+  }
+  for (const tick of xTicks) {
+    parts.push(line(x(tick), bottom, x(tick), bottom + 4, palette.control, 0.75));
+    parts.push(textLine(x(tick), bottom + 14, formatNumber(tick, xDecimals), { size: smallSize, anchor: 'middle' }));
+  }
+  parts.push(line(left, bottom, right, bottom, palette.control, 0.75));
+  parts.push(textLine(left, bottom + 28, axisName(figure.x), { size: smallSize, colour: palette.quiet }));
+  for (const { x: at, y: height, low, high, group } of points) {
+    if (low !== null && high !== null) parts.push(line(x(low), y(height), x(high), y(height), colour(group), 0.75));
+    parts.push(
+      element('circle', { cx: x(at), cy: y(height), r: 3, fill: colour(group), stroke: palette.paper, 'stroke-width': 0.75 }),
+    );
+  }
+  if (points.length <= mostLabels && points.some(({ label }) => label !== '')) {
+    for (const { x: at, y: height, label } of points) {
+      const atRight = x(at) + 7 + textWidth(label, smallSize) > right;
+      parts.push(
+        textLine(x(at) + (atRight ? -6 : 6), y(height) - 4, label, { size: smallSize, anchor: atRight ? 'end' : 'start' }),
+      );
+    }
+  }
+  let row = top + 4;
+  named.forEach((lines, index) => {
+    parts.push(element('circle', { cx: legendLeft + 4, cy: row, r: 3, fill: colour(groups[index]) }));
+    for (const text of lines) {
+      parts.push(textLine(legendLeft + 14, row + bodySize * baselineShift, text));
+      row += 13;
+    }
+    row += 3;
+  });
+  return svgDocument(width, Math.max(bottom + 32, row), figure.title, parts);
+}
