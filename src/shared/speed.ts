@@ -2,6 +2,9 @@ import * as z from 'zod';
 
 import { dataChoiceSchema, modelChoiceSchema } from './experiment.ts';
 
+/** Transcribed audio: where it is, and what names it. */
+const transcribedSchema = dataChoiceSchema.pick({ path: true, audioColumn: true, root: true });
+
 export const strategyIds = ['early-exit', 'downsampling', 'layer-removal', 'quantised'] as const;
 export const strategySchema = z.enum(strategyIds);
 export type StrategyId = z.infer<typeof strategySchema>;
@@ -56,7 +59,7 @@ export const exitSettingsSchema = z.object({
 /** How heads are trained on frozen features. */
 export const trainingSettingsSchema = z.object({
   /** Transcribed audio to train on. Without it, heads are cross-fitted on the test data: no utterance is decoded by a head that saw it. */
-  data: dataChoiceSchema.optional(),
+  data: transcribedSchema.optional(),
   text: z.string().optional(),
   /** Parts of the test data that are left out in turn. */
   folds: z.number().int().min(2).max(20).default(4),
@@ -126,7 +129,7 @@ export type TimingSettings = z.infer<typeof timingSettingsSchema>;
 
 export const speedSpecSchema = z.object({
   model: modelChoiceSchema,
-  data: dataChoiceSchema,
+  data: transcribedSchema,
   /** Column of the manifest that holds transcripts. */
   text: z.string().min(1),
   settings: speedSettingsSchema.prefault({}),

@@ -145,6 +145,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
   await ask('speed.alignment', () => api.speed.alignment(drilled));
   await ask('speed.take', () => api.speed.take({ ...setting, out: join(folder, 'faster') }));
+  await ask('speed.figures', () => api.speed.figures({ ...key, run, cost: 'macs' }));
+  await ask('speed.report', () => api.speed.report({ ...key, run, csv: join(folder, 'sweep'), svg: join(folder, 'sweep') }));
   await ask('speed.published', () => api.speed.published());
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>

@@ -180,29 +180,49 @@ const calls: Record<string, Call> = {
     ]),
   ),
   ...Object.fromEntries<Call>(
-    (['model', 'data', 'root', 'kernel', 'heads', 'training', 'trainingRoot', 'lm'] as const).map((field) => [
-      `speed.start ${field}`,
+    (
+      [
+        'model.path',
+        'data.path',
+        'data.root',
+        'settings.downsampling.kernel',
+        'settings.importedHeads',
+        'settings.training.data.path',
+        'settings.training.data.root',
+        'settings.lm.path',
+      ] as const
+    ).map((field) => [
+      `speed.start spec.${field}`,
       (at: At) => {
-        const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
-        const training = field.startsWith('training')
-          ? { data: { path: or('training', inside.data.path), root: or('trainingRoot', undefined) } }
-          : {};
+        const or = <T>(which: typeof field, there: T): string | T => (field === which ? at('file') : there);
+        const choice = (path: string, root: string | undefined) => ({ path, root });
         return api.speed.start({
           project,
           machine: {},
           spec: {
-            model: { path: or('model', merge.finetuned[0]) },
-            data: { path: or('data', inside.data.path), root: or('root', undefined) },
+            model: { path: or('model.path', merge.finetuned[0]) },
+            data: choice(or('data.path', inside.data.path), or('data.root', undefined)),
             text: 'word',
             settings: {
-              downsampling: { kernel: or('kernel', undefined) },
-              importedHeads: or('heads', undefined),
-              training,
-              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+              downsampling: { kernel: or('settings.downsampling.kernel', undefined) },
+              importedHeads: or('settings.importedHeads', undefined),
+              training: {
+                data: choice(
+                  or('settings.training.data.path', inside.data.path),
+                  or('settings.training.data.root', undefined),
+                ),
+              },
+              lm: field === 'settings.lm.path' ? { path: at('lm.arpa') } : undefined,
             },
           },
         });
       },
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['pdf', 'csv', 'latex', 'svg'] as const).map((field) => [
+      `speed.report ${field}`,
+      (at: At) => api.speed.report({ project, run: 1, [field]: at('report') }),
     ]),
   ),
   'speed.take out': (at) => api.speed.take({ project, run: 1, point: 'full', out: at('out') }),
@@ -224,7 +244,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|point|reference)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */

@@ -214,6 +214,9 @@ export function speedCommand() {
     .option('--setting <text>', 'the setting to write, as the table calls it (default: the recommended one, or the full model)')
     .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
     .option('--out <file>', 'write the rows as CSV')
+    .option('--pdf <file>', 'write a report with the Pareto charts, the exits and all settings')
+    .option('--latex <file>', 'write the tables for a paper')
+    .option('--svg <dir>', 'write the figures into this folder')
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', help)
     .action(async (options) => {
@@ -284,6 +287,9 @@ export function speedCommand() {
           ...ask(options.maxWerIncrease, (most) => ({ kind: 'error', most })),
           ...ask(options.minSaved, (least) => ({ kind: 'saving', least })),
         ]);
+        const { pdf, latex, svg } = options;
+        if (pdf ?? latex ?? svg)
+          for (const file of (await api.speed.report({ project, run, pdf, latex, svg })).files) log(`wrote ${file}`);
         if (options.take) {
           const chosen = chooseSetting(points, options.setting, recommendations[0]);
           const { folder } = await api.speed.take({
