@@ -83,6 +83,8 @@ export const speedSettingsSchema = z.object({
     .object({
       kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'average', 'features']),
       factors: z.array(downsamplingSchema.shape.factor).min(1).default([2, 3, 4]),
+      /** Rows of logits for each frame, of heads trained for it: CTC gives at most one character a row. Published: 2. */
+      upsampling: z.number().int().min(1).max(8).default(2),
       /** safetensors or npy file with the taps of a learned convolution, which is then tried too. */
       kernel: z.string().optional(),
     })

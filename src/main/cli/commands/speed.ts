@@ -182,6 +182,7 @@ export function speedCommand() {
     .option('--batch <n>', 'utterances that leave together (published: 4)', count, 1)
     .option('--factors <list>', 'factors of downsampling', factors)
     .option('--kinds <names>', 'kinds of downsampling: decimation, convolution, average, features', kinds)
+    .option('--upsampling <n>', 'rows of logits for each frame of heads trained for downsampling', count, 2)
     .option('--kernel <file>', 'safetensors or npy file with the taps of a learned convolution')
     .option('--keep <list>', 'numbers of first blocks to keep', layers)
     .option('--drop <blocks>', 'a set of blocks to leave out, such as 4,5; may be given several times', blockSet)
@@ -246,7 +247,7 @@ export function speedCommand() {
                 : (named as 'auto' | 'published' | undefined),
             batch: options.batch,
           },
-          downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
+          downsampling: { kinds: options.kinds, factors: options.factors, upsampling: options.upsampling, kernel: options.kernel },
           // Who names sets of blocks to drop wants those, not also the usual depths.
           layerRemoval: {
             keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),
