@@ -2,6 +2,9 @@ import * as z from 'zod';
 
 import { dataChoiceSchema, modelChoiceSchema } from './experiment.ts';
 
+/** Transcribed audio: where it is, and what names it. */
+const transcribedSchema = dataChoiceSchema.pick({ path: true, audioColumn: true, root: true });
+
 export const strategyIds = ['early-exit', 'downsampling', 'layer-removal', 'quantised'] as const;
 export const strategySchema = z.enum(strategyIds);
 export type StrategyId = z.infer<typeof strategySchema>;
@@ -56,7 +59,7 @@ export const exitSettingsSchema = z.object({
 /** How heads are trained on frozen features. */
 export const trainingSettingsSchema = z.object({
   /** Transcribed audio to train on. Without it, heads are cross-fitted on the test data: no utterance is decoded by a head that saw it. */
-  data: dataChoiceSchema.optional(),
+  data: transcribedSchema.optional(),
   text: z.string().optional(),
   /** Parts of the test data that are left out in turn. */
   folds: z.number().int().min(2).max(20).default(4),
@@ -80,6 +83,8 @@ export const speedSettingsSchema = z.object({
     .object({
       kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'average', 'features']),
       factors: z.array(downsamplingSchema.shape.factor).min(1).default([2, 3, 4]),
+      /** Rows of logits for each frame, of heads trained for it: CTC gives at most one character a row. Published: 2. */
+      upsampling: z.number().int().min(1).max(8).default(2),
       /** safetensors or npy file with the taps of a learned convolution, which is then tried too. */
       kernel: z.string().optional(),
     })
@@ -126,7 +131,7 @@ export type TimingSettings = z.infer<typeof timingSettingsSchema>;
 
 export const speedSpecSchema = z.object({
   model: modelChoiceSchema,
-  data: dataChoiceSchema,
+  data: transcribedSchema,
   /** Column of the manifest that holds transcripts. */
   text: z.string().min(1),
   settings: speedSettingsSchema.prefault({}),

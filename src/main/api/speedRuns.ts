@@ -3,13 +3,23 @@ import * as z from 'zod';
 import { compareTranscripts } from '#main/decoding/evaluate.ts';
 import { exportFormats, exportSetting } from '#main/jobs/speedExport.ts';
 import { prepareSpeed } from '#main/jobs/speedPrepare.ts';
+import { writeFigureReport } from '#main/reports/figureReport.ts';
+import { flattenRecipe } from '#main/reports/recipes.ts';
+import { exitChart, paretoChart, speedReport } from '#main/reports/speedReport.ts';
 import { publishedSpeed } from '#main/speedup/published.ts';
 import { paretoFront } from '#main/speedup/pareto.ts';
 import { costOf, recommend } from '#main/speedup/recommend.ts';
 import { utteranceResults } from '#main/speedup/utterances.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema } from '#shared/experiment.ts';
-import { decodingSchema, speedCostSchema, type SpeedSpec, speedSpecSchema, speedWishSchema } from '#shared/speed.ts';
+import {
+  decodingSchema,
+  speedCostSchema,
+  type SpeedRun,
+  type SpeedSpec,
+  speedSpecSchema,
+  speedWishSchema,
+} from '#shared/speed.ts';
 
 import { type Context } from './context.ts';
 import { procedure } from './procedure.ts';
@@ -21,12 +31,7 @@ const pointSchema = runSchema.extend({ point: z.string() });
 function allowed({ files }: Context, spec: SpeedSpec): SpeedSpec {
   const allow = <T extends string | undefined>(path: T): T => (path === undefined ? path : (files.allow(path) as T));
   const { settings } = spec;
-  const dataOf = (data: SpeedSpec['data']): SpeedSpec['data'] => ({
-    ...data,
-    path: allow(data.path),
-    root: allow(data.root),
-    alignments: data.alignments && { ...data.alignments, path: allow(data.alignments.path) },
-  });
+  const dataOf = (data: SpeedSpec['data']): SpeedSpec['data'] => ({ ...data, path: allow(data.path), root: allow(data.root) });
   return {
     ...spec,
     model: { ...spec.model, path: allow(spec.model.path) },
@@ -60,11 +65,17 @@ export async function startSpeed(
   return { job: job.id, run: job.runId };
 }
 
-function pointsOf(context: Context, { project: key, run }: z.infer<typeof runSchema>) {
-  const { project } = context.projects.get(key);
-  if (!project.speedRuns().some(({ id }) => id === run))
-    throw new ForetuneError('not-found', `The project has no speed-up run number ${run}.`);
-  return project.speedPoints(run);
+function runOf(context: Context, { project: key, run }: z.infer<typeof runSchema>): SpeedRun {
+  const found = context.projects
+    .get(key)
+    .project.speedRuns()
+    .find(({ id }) => id === run);
+  if (!found) throw new ForetuneError('not-found', `The project has no speed-up run number ${run}.`);
+  return found;
+}
+
+function pointsOf(context: Context, input: z.infer<typeof runSchema>) {
+  return context.projects.get(input.project).project.speedPoints(runOf(context, input).id);
 }
 
 function pointOf(context: Context, input: z.infer<typeof pointSchema>) {
@@ -128,7 +139,7 @@ export const speedRunProcedures = {
   utterances: procedure.input(pointSchema).handler(({ input, context }) => {
     const point = pointOf(context, input);
     const { project } = context.projects.get(input.project);
-    const run = project.speedRuns().find(({ id }) => id === input.run)!;
+    const run = runOf(context, input);
     return utteranceResults(
       point,
       project.speedUtterances(input.run),
@@ -137,6 +148,54 @@ export const speedRunProcedures = {
     );
   }),
 
+  /**
+   * A sweep as figures, the same as in every report: error rate against cost, and where utterances leave. Null where the cost was not
+   * measured, or nothing leaves early.
+   */
+  figures: procedure
+    .input(
+      runSchema.extend({
+        cost: speedCostSchema.default('seconds'),
+        decoding: decodingSchema.default('greedy'),
+        published: z.boolean().default(true),
+      }),
+    )
+    .handler(({ input, context }) => {
+      const points = pointsOf(context, input);
+      const run = runOf(context, input);
+      return {
+        pareto: paretoChart(run, points, input.cost, input.decoding, input.published),
+        exits: exitChart(run, points, input.decoding),
+      };
+    }),
+
+  /** Writes a sweep as PDF, CSV, LaTeX or SVG. */
+  report: procedure
+    .input(
+      runSchema.extend({
+        published: z.boolean().default(true),
+        pdf: z.string().optional(),
+        csv: z.string().optional(),
+        latex: z.string().optional(),
+        svg: z.string().optional(),
+      }),
+    )
+    .handler(async ({ input: { project: key, run: id, published, ...targets }, context }) => {
+      const allowed = Object.fromEntries(
+        Object.entries(targets).flatMap(([kind, target]) => (target === undefined ? [] : [[kind, context.files.allow(target)]])),
+      );
+      const points = pointsOf(context, { project: key, run: id });
+      if (points.length === 0)
+        throw new ForetuneError('invalid-data', `Run ${id} has no settings yet; let it finish before a report is written.`);
+      const { project } = context.projects.get(key);
+      const { recipe } = project.recipes().find((one) => one.id === points[0].recipeId)!;
+      const fingerprints = flattenRecipe(recipe)
+        .filter(([name]) => /^(model|data)\.(name|path|fingerprint)$|^(provider|threads|utterances|audioSeconds)$/.test(name))
+        .map(([name, value]) => `${name}: ${value}.`);
+      const report = speedReport(runOf(context, { project: key, run: id }), points, { published, fingerprints });
+      return { files: await writeFigureReport(report, allowed) };
+    }),
+
   /** Takes a setting away: as ONNX graphs with a manifest, or, for layer removal, as a Hugging Face folder. */
   take: procedure
     .input(pointSchema.extend({ out: z.string().min(1), format: z.enum(exportFormats).default('onnx') }))
@@ -144,7 +203,7 @@ export const speedRunProcedures = {
       const out = context.files.allow(input.out);
       const point = pointOf(context, input);
       const { project } = context.projects.get(input.project);
-      const run = project.speedRuns().find(({ id }) => id === input.run)!;
+      const run = runOf(context, input);
       const prepared = await prepareSpeed(allowed(context, speedSpecSchema.parse(run.spec)));
       return exportSetting(project, run.id, prepared, point, {
         out,

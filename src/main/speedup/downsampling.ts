@@ -82,17 +82,6 @@ export function shortestInput(downsampling: Downsampling | null, filter: Strided
   return low;
 }
 
-/**
- * Logits per frame that a head needs so that no transcript is longer than its rows: CTC gives at most one character a row, and one
- * row fewer for each repeated character. The smallest u up to `factor` that is enough for `share` of the transcripts.
- * @param utterances frames of each, and rows that its transcript takes at least (characters plus repeats)
- */
-export function neededUpsampling(utterances: readonly { frames: number; rows: number }[], factor: number): number {
-  for (let upsampling = 1; upsampling < factor; upsampling++)
-    if (utterances.every(({ frames, rows }) => frames * upsampling >= rows)) return upsampling;
-  return factor;
-}
-
 /** Refuses a kernel that could not be one. */
 export function checkKernel(weights: Float32Array, path: string): Float32Array {
   if (weights.length < 2 || weights.length > 4096 || !weights.every(Number.isFinite) || weights.every((weight) => weight === 0)) {

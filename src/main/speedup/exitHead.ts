@@ -1,7 +1,8 @@
 import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { createRandom, shuffle } from '#main/linalg/random.ts';
 
-import { ctcLoss, rowsNeeded } from './ctcLoss.ts';
+import { Adam } from '#main/probing/adam.ts';
+import { ctcLoss, fewestFrames } from '#main/probing/ctcLoss.ts';
 
 /** Frozen features of some utterances, one after the other, and what is said in them. */
 export interface HeadTask {
@@ -33,7 +34,6 @@ export interface TrainedHead {
 }
 
 const batchSize = 4;
-const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
 /** Pulls standardised weights towards where they began: small data would bend them to its noise. */
 const decay = 1e-4;
 
@@ -62,7 +62,7 @@ export function trainHead(task: HeadTask): TrainedHead {
   const { features, width, vocabulary, upsampling, blank, initial, epochs, learningRate, seed } = task;
   const outputs = vocabulary * upsampling;
   const { mean, deviation } = moments(task);
-  const usable = task.utterances.filter(({ frames, labels }) => frames * upsampling >= Math.max(1, rowsNeeded(labels)));
+  const usable = task.utterances.filter(({ frames, labels }) => frames * upsampling >= Math.max(1, fewestFrames(labels)));
 
   const standardised = new Float32Array(features.length);
   for (let i = 0; i < features.length; i++) {
@@ -70,9 +70,10 @@ export function trainHead(task: HeadTask): TrainedHead {
     standardised[i] = (features[i] - mean[d]) / deviation[d];
   }
 
-  // z = sum_d (x_d - mean_d) / deviation_d v_d + c. Weights [width, outputs], so that loops run along outputs.
-  const weight = new Float64Array(width * outputs);
-  const bias = new Float64Array(outputs);
+  // z = sum_d (x_d - mean_d) / deviation_d v_d + c. Weights [width, outputs], so that loops run along outputs; then the bias.
+  const parameters = new Float64Array((width + 1) * outputs);
+  const weight = parameters.subarray(0, width * outputs);
+  const bias = parameters.subarray(width * outputs);
   for (let output = 0; output < outputs && initial; output++) {
     const column = output % vocabulary;
     bias[output] = initial.bias[column];
@@ -82,11 +83,9 @@ export function trainHead(task: HeadTask): TrainedHead {
       bias[output] += value * mean[d];
     }
   }
-  const anchor = weight.slice();
-  const count = weight.length + bias.length;
-  const gradient = new Float64Array(count);
-  const first = new Float64Array(count);
-  const second = new Float64Array(count);
+  const start = weight.slice();
+  const gradient = new Float64Array(parameters.length);
+  const adam = new Adam(parameters.length);
   const losses: number[] = [];
   const random = createRandom(`${seed}/exit-head`);
   const steps = epochs * Math.ceil(usable.length / batchSize);
@@ -98,8 +97,8 @@ export function trainHead(task: HeadTask): TrainedHead {
     for (let from = 0; from < order.length; from += batchSize) {
       const batch = order.slice(from, from + batchSize);
       gradient.fill(0);
-      for (const { start, frames, labels } of batch) {
-        const x = standardised.subarray(start * width, (start + frames) * width);
+      for (const { start: first, frames, labels } of batch) {
+        const x = standardised.subarray(first * width, (first + frames) * width);
         const logits = new Float64Array(frames * outputs);
         for (let frame = 0; frame < frames; frame++) {
           const row = logits.subarray(frame * outputs, (frame + 1) * outputs);
@@ -112,36 +111,21 @@ export function trainHead(task: HeadTask): TrainedHead {
         }
         const slope = new Float64Array(frames * outputs);
         // Rows of one frame lie side by side, which is the order of time.
-        total += ctcLoss(
-          logSoftmax(logits, frames * upsampling, vocabulary),
-          frames * upsampling,
-          vocabulary,
-          labels,
-          blank,
-          slope,
-        );
+        const rows = frames * upsampling;
+        total += ctcLoss(logSoftmax(logits, rows, vocabulary), rows, vocabulary, labels, blank, slope);
         for (let frame = 0; frame < frames; frame++) {
           const row = slope.subarray(frame * outputs, (frame + 1) * outputs);
           for (let d = 0; d < width; d++) {
-            const value = x[frame * width + d];
+            const value = x[frame * width + d] / batch.length;
             const offset = d * outputs;
             for (let output = 0; output < outputs; output++) gradient[offset + output] += value * row[output];
           }
-          for (let output = 0; output < outputs; output++) gradient[weight.length + output] += row[output];
+          for (let output = 0; output < outputs; output++) gradient[weight.length + output] += row[output] / batch.length;
         }
       }
-      const rate = learningRate * (1 - step / steps);
-      step++;
-      const [unbias1, unbias2] = [1 - beta1 ** step, 1 - beta2 ** step];
-      for (let i = 0; i < count; i++) {
-        const isWeight = i < weight.length;
-        const slope = gradient[i] / batch.length;
-        first[i] = beta1 * first[i] + (1 - beta1) * slope;
-        second[i] = beta2 * second[i] + (1 - beta2) * slope * slope;
-        const change = (rate * (first[i] / unbias1)) / (Math.sqrt(second[i] / unbias2) + epsilon);
-        if (isWeight) weight[i] -= change + rate * decay * (weight[i] - anchor[i]);
-        else bias[i - weight.length] -= change;
-      }
+      const rate = learningRate * (1 - step++ / steps);
+      for (let i = 0; i < weight.length; i++) weight[i] -= rate * decay * (weight[i] - start[i]);
+      adam.step(parameters, gradient, rate);
     }
     losses.push(total / usable.length);
   }

@@ -82,11 +82,6 @@ function strategyOf(body: Body, blocks: number): string {
   return parts.length === 0 ? 'full' : parts.join('+');
 }
 
-/** Rows per frame of a trained head: two where frames are rarer than they were, as published; more where transcripts need them. */
-function defaultUpsampling(body: Body): number {
-  return isDownsampled(body) ? 2 : 1;
-}
-
 const unchanged: BodySettings = { downsampling: null, drop: [], precision: 'float32' };
 
 /** Exits of a body: those layers that are asked for and that it has, and its end. */
@@ -125,7 +120,8 @@ export function planTracks(settings: SpeedSettings, blocks: number, kernel?: Flo
         body,
         heads,
         exits: known && known.exits.length > exits.length ? known.exits : exits,
-        upsampling: heads === 'trained' ? defaultUpsampling(body) : 1,
+        // Frames are rarer than they were; at the old rate one row is enough.
+        upsampling: heads === 'trained' && isDownsampled(body) ? settings.downsampling.upsampling : 1,
         strategy,
         hasEnd: !asTrained || heads === 'final',
       });

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
-import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 
@@ -135,9 +134,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     },
     timing: null,
   };
-  const { job: speedJob, run } = await ask('speed.start', () =>
-    api.speed.start({ ...key, spec: speedSpecSchema.parse(sweep), machine }),
-  );
+  const { job: speedJob, run } = await ask('speed.start', () => api.speed.start({ ...key, spec: sweep, machine }));
   await collectStream(api.jobs.follow({ ...key, job: speedJob }));
   await ask('speed.runs', () => api.speed.runs(key));
   const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
@@ -147,6 +144,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
   await ask('speed.alignment', () => api.speed.alignment(drilled));
   await ask('speed.take', () => api.speed.take({ ...setting, out: join(folder, 'faster') }));
+  await ask('speed.figures', () => api.speed.figures({ ...key, run, cost: 'macs' }));
+  await ask('speed.report', () => api.speed.report({ ...key, run, csv: join(folder, 'sweep'), svg: join(folder, 'sweep') }));
   await ask('speed.published', () => api.speed.published());
   const speakerModel = join(demo, 'models', 'tiny-hubert-ft-speaker');
   const judged = await ask('weights.judge', () =>

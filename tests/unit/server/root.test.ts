@@ -72,12 +72,10 @@ const sweepFields = {
   model: 'spec.model.path',
   data: 'spec.data.path',
   root: 'spec.data.root',
-  alignments: 'spec.data.alignments.path',
   kernel: 'spec.settings.downsampling.kernel',
   heads: 'spec.settings.importedHeads',
   training: 'spec.settings.training.data.path',
   trainingRoot: 'spec.settings.training.data.root',
-  trainingAlignments: 'spec.settings.training.data.alignments.path',
   lm: 'spec.settings.lm.path',
 } as const;
 
@@ -248,7 +246,6 @@ const calls: Record<string, Call> = {
               data: {
                 path: or('training', inside.data.path),
                 root: or('trainingRoot', undefined),
-                alignments: field === 'trainingAlignments' ? { path: at('') } : undefined,
               },
             }
           : {};
@@ -260,7 +257,6 @@ const calls: Record<string, Call> = {
             data: {
               path: or('data', inside.data.path),
               root: or('root', undefined),
-              alignments: field === 'alignments' ? { path: at('') } : undefined,
             },
             text: 'word',
             settings: {
@@ -272,6 +268,12 @@ const calls: Record<string, Call> = {
           },
         });
       },
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['pdf', 'csv', 'latex', 'svg'] as const).map((field) => [
+      `speed.report ${field}`,
+      (at: At) => api.speed.report({ project, run: 1, [field]: at('report') }),
     ]),
   ),
   'speed.take out': (at) => api.speed.take({ project, run: 1, point: 'full', out: at('out') }),

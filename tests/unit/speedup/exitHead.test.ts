@@ -1,54 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import { logSoftmax } from '#main/decoding/logProbabilities.ts';
-import { collapsed, decodeGreedily } from '#main/decoding/greedy.ts';
+import { decodeGreedily } from '#main/decoding/greedy.ts';
 import { createRandom } from '#main/linalg/random.ts';
-import { ctcLoss, rowsNeeded } from '#main/speedup/ctcLoss.ts';
 import { type HeadTask, trainHead } from '#main/speedup/exitHead.ts';
-
-/** -ln of the sum over all paths that spell the labels, each written out. */
-function byEnumeration(logp: Float64Array, rows: number, columns: number, labels: number[]): number {
-  let sum = 0;
-  for (let path = 0; path < columns ** rows; path++) {
-    const steps = Array.from({ length: rows }, (_, row) => Math.floor(path / columns ** row) % columns);
-    if (collapsed(steps, 0).join() === labels.join())
-      sum += Math.exp(steps.reduce((total, column, row) => total + logp[row * columns + column], 0));
-  }
-  return -Math.log(sum);
-}
-
-const random = createRandom('ctc');
-const logits = Float64Array.from({ length: 5 * 3 }, () => 2 * random.normal());
-
-describe('the CTC loss', () => {
-  it.each([[[1, 2]], [[1, 1]], [[2]], [[]], [[1, 2, 1]]])('sums all paths that spell %j', (labels) => {
-    const logp = logSoftmax(logits, 5, 3);
-    const gradient = new Float64Array(15);
-    expect(ctcLoss(logp, 5, 3, labels, 0, gradient)).toBeCloseTo(byEnumeration(logp, 5, 3, labels), 12);
-  });
-
-  it('has the slope that differences have', () => {
-    const gradient = new Float64Array(15);
-    const loss = (values: Float64Array) => ctcLoss(logSoftmax(values, 5, 3), 5, 3, [1, 1], 0, new Float64Array(15));
-    ctcLoss(logSoftmax(logits, 5, 3), 5, 3, [1, 1], 0, gradient);
-    const step = 1e-5;
-    for (let i = 0; i < 15; i++) {
-      const moved = (by: number) => loss(logits.with(i, logits[i] + by));
-      // Central differences err by the step's square.
-      expect(gradient[i]).toBeCloseTo((moved(step) - moved(-step)) / (2 * step), 7);
-    }
-  });
-
-  it('is infinite where rows are too few, and stays finite over thousands of rows', () => {
-    expect(rowsNeeded([1, 1, 2])).toBe(4);
-    expect(ctcLoss(logSoftmax(logits, 3, 3), 3, 3, [1, 1, 2], 0, new Float64Array(9))).toBe(Infinity);
-    const rows = 3000;
-    const labels = Array.from({ length: 1499 }, (_, i) => 1 + (i % 2));
-    const loss = ctcLoss(new Float64Array(rows * 3).fill(-Math.log(3)), rows, 3, labels, 0, new Float64Array(rows * 3));
-    expect(loss).toBeGreaterThan(0);
-    expect(loss).toBeLessThan(rows * Math.log(3));
-  });
-});
 
 /** Utterances of two symbols, each shown for some frames as one of two directions in noise. */
 function task(upsampling: number): HeadTask {

@@ -182,6 +182,7 @@ export function speedCommand() {
     .option('--batch <n>', 'utterances that leave together (published: 4)', count, 1)
     .option('--factors <list>', 'factors of downsampling', factors)
     .option('--kinds <names>', 'kinds of downsampling: decimation, convolution, average, features', kinds)
+    .option('--upsampling <n>', 'rows of logits for each frame of heads trained for downsampling', count, 2)
     .option('--kernel <file>', 'safetensors or npy file with the taps of a learned convolution')
     .option('--keep <list>', 'numbers of first blocks to keep', layers)
     .option('--drop <blocks>', 'a set of blocks to leave out, such as 4,5; may be given several times', blockSet)
@@ -214,6 +215,9 @@ export function speedCommand() {
     .option('--setting <text>', 'the setting to write, as the table calls it (default: the recommended one, or the full model)')
     .option('--take-format <format>', 'onnx, or huggingface for layer removal', takeFormat, 'onnx' as const)
     .option('--out <file>', 'write the rows as CSV')
+    .option('--pdf <file>', 'write a report with the Pareto charts, the exits and all settings')
+    .option('--latex <file>', 'write the tables for a paper')
+    .option('--svg <dir>', 'write the figures into this folder')
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', help)
     .action(async (options) => {
@@ -240,7 +244,7 @@ export function speedCommand() {
             thresholds: (entropy ?? similarity) ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named,
             batch: options.batch,
           },
-          downsampling: { kinds: options.kinds, factors: options.factors, kernel: options.kernel },
+          downsampling: { kinds: options.kinds, factors: options.factors, upsampling: options.upsampling, kernel: options.kernel },
           // Who names sets of blocks to drop wants those, not also the usual depths.
           layerRemoval: {
             keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),
@@ -281,6 +285,9 @@ export function speedCommand() {
           ...ask(options.maxWerIncrease, (most) => ({ kind: 'error', most })),
           ...ask(options.minSaved, (least) => ({ kind: 'saving', least })),
         ]);
+        const { pdf, latex, svg } = options;
+        if (pdf ?? latex ?? svg)
+          for (const file of (await api.speed.report({ project, run, pdf, latex, svg })).files) log(`wrote ${file}`);
         if (options.take) {
           const chosen = chooseSetting(points, options.setting, recommendations[0]);
           const { folder } = await api.speed.take({
