@@ -55,7 +55,6 @@ export const dataChoiceSchema = z.object({
 });
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
 
-
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({
   labels: z.array(z.string()).min(1).max(24),

@@ -97,9 +97,9 @@ export const speedRunProcedures = {
     .input(runSchema.extend({ cost: speedCostSchema.default('seconds'), decoding: decodingSchema.default('greedy') }))
     .handler(({ input, context }) => {
       const points = pointsOf(context, input).filter(({ decoding }) => decoding === input.decoding);
-      return paretoFront(
-        points.map((point) => ({ cost: costOf(point, input.cost) ?? Number.NaN, error: point.wer })),
-      ).map((index) => points[index].key);
+      return paretoFront(points.map((point) => ({ cost: costOf(point, input.cost) ?? Number.NaN, error: point.wer }))).map(
+        (index) => points[index].key,
+      );
     }),
 
   /** The setting to take for a wish, and a sentence that says why. */
