@@ -8,7 +8,7 @@ import { type Page } from 'playwright';
 import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
-import { enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
 import { startServe } from './served.ts';
 
 const sizes = [
@@ -57,6 +57,49 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
     },
   ],
   ['experiment-new-scoring', (page) => page.locator(mark('metric-logme')).scrollIntoViewIfNeeded()],
+  [
+    'merge',
+    async (page) => {
+      await goTo(page, '/merge');
+      await chooseDemoMerge(page);
+      await page.waitForSelector(mark('plan'));
+    },
+  ],
+  ['merge-curve', (page) => page.click(mark('alpha-curve'))],
+  [
+    'merge-moved',
+    async (page) => {
+      await goTo(page, '/merge/moved');
+      await page.click(mark('compare-run'));
+      await page.waitForSelector(mark('heatmap'));
+    },
+  ],
+  ['merge-moved-table', (page) => page.click(mark('moved-table'))],
+  [
+    'merge-features',
+    async (page) => {
+      await page.click(mark('moved-features'));
+      await page.click(mark('drift-run'));
+      await page.getByRole('application', { name: /^Feature drift/ }).waitFor({ timeout: 120_000 });
+    },
+  ],
+  [
+    'merge-judge',
+    async (page) => {
+      await goTo(page, '/merge/judge');
+      await page.waitForSelector(mark('judge-word'));
+      // Judged once; the pictures that follow show the same sweep.
+      if (!(await page.locator(mark('recommendation')).isVisible())) {
+        for (const label of ['word', 'speaker']) await page.locator(`${mark(`judge-${label}`)} input`).check();
+        await page.click(mark('judge-run'));
+        await page.locator(mark('rail-job')).waitFor();
+        await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      }
+      await page.getByText('Recommended').first().waitFor();
+    },
+  ],
+  ['merge-recipe', (page) => goTo(page, '/merge/recipe').then(() => page.waitForSelector(mark('recipe-write')))],
+  ['merge-superb', (page) => goTo(page, '/merge/superb').then(() => page.waitForSelector(mark('misprint')))],
   ['settings', (page) => goTo(page, '/settings')],
   ['jobs', (page) => page.keyboard.press('j').then(() => page.waitForSelector(mark('job')))],
   ['shortcuts', (page) => page.keyboard.press('Escape').then(() => page.keyboard.press('?'))],

@@ -43,17 +43,19 @@ function enter(
 /** What a list says of an experiment; a specification that this version does not know is still listed. */
 const outlineSchema = z
   .object({
-    models: z.array(z.unknown()),
+    models: z.array(z.looseObject({ merge: z.unknown().optional() })),
     data: z.object({ path: z.string() }),
     settings: z.object({ labels: z.array(z.string()), units: z.array(z.string()) }),
   })
   .transform(({ models, data, settings: { labels, units } }) => ({
     models: models.length,
+    /** How many of them are merges that are not written: a sweep to be judged. */
+    merges: models.filter(({ merge }) => merge !== undefined).length,
     data: basename(data.path),
     labels,
     units,
   }))
-  .catch({ models: 0, data: '', labels: [], units: [] });
+  .catch({ models: 0, merges: 0, data: '', labels: [], units: [] });
 
 function outlineOf(spec: unknown): z.infer<typeof outlineSchema> {
   return outlineSchema.parse(spec);
