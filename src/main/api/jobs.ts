@@ -1,7 +1,9 @@
 import * as z from 'zod';
 
+import { type RunningJob } from '#main/jobs/queue.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
+import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
 
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
@@ -10,12 +12,12 @@ import { procedure } from './procedure.ts';
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
-function allowFiles({ files }: Context, { models, data }: ScoringSpec): void {
+export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
   const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
   for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
-/** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */
+/** Starts scoring, or takes up the unfinished run of the same experiment. */
 export async function startScoring(
   context: Context,
   key: string,
@@ -23,8 +25,25 @@ export async function startScoring(
   machine: MachineSettings,
   name?: string,
 ): Promise<{ job: number; experiment: number }> {
-  const { queue, changes } = context.projects.get(key);
-  const job = await queue.score(spec, machine, name);
+  const { queue } = context.projects.get(key);
+  return announce(context, key, await queue.score(spec, machine, name));
+}
+
+/** Starts probes, or takes up the unfinished run of the same experiment. */
+export async function startProbing(
+  context: Context,
+  key: string,
+  spec: ProbeSpec,
+  machine: MachineSettings,
+  name?: string,
+): Promise<{ job: number; experiment: number }> {
+  const { queue } = context.projects.get(key);
+  return announce(context, key, await queue.probe(spec, machine, name));
+}
+
+/** Lets every window on the project know how a job goes. */
+function announce(context: Context, key: string, job: RunningJob): { job: number; experiment: number } {
+  const { changes } = context.projects.get(key);
   // A failure reaches the listeners of `follow`; nobody may be waiting here.
   job.finished.catch(() => undefined);
   changes.tell('experiments');
@@ -76,6 +95,7 @@ export const jobProcedures = {
     if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
+    if (row.kind === 'probe') return startProbing(context, input.project, probeSpecSchema.parse(row.spec), input.machine);
     return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
   }),
 

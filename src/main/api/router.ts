@@ -8,6 +8,7 @@ import { fileProcedures } from './files.ts';
 import { jobProcedures } from './jobs.ts';
 import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
+import { probeProcedures } from './probes.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
 import { speedProcedures } from './speed.ts';
@@ -26,6 +27,7 @@ export const router = {
   truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
+  probes: probeProcedures,
   weights: weightProcedures,
   speed: speedProcedures,
 };

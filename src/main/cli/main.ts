@@ -12,6 +12,7 @@ import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
+import { probeCommand } from './commands/probe.ts';
 import { rankCommand } from './commands/rank.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
@@ -37,6 +38,7 @@ export function createProgram(): Command {
     serveCommand(),
     demoCommand(),
     scoreCommand(),
+    probeCommand(),
     extractCommand(),
     metricsCommand(),
     correlateCommand(),

@@ -10,3 +10,6 @@ export const versions = {
   onnxruntime: env.versions.node ?? env.versions.common,
   node: process.versions.node,
 };
+
+/** Raised whenever a change of code changes probes. */
+export const probeVersion = 1;

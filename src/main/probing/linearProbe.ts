@@ -119,7 +119,8 @@ export class LinearHead {
   }
 
   /**
-   * Mean loss of the labelled ones among rows `from` to `to`, plus penalty/2 times the squared weights (not the bias).
+   * Mean loss of the labelled ones among rows `from` to `to`, plus penalty/2 times the squared weights (not the bias), plus
+   * layerPenalty/2 times the squared layer weights.
    *
    * @param labelled how many of them have a label
    * @param gradient of the mean loss and the penalty; not computed where absent
@@ -130,11 +131,12 @@ export class LinearHead {
     labelled: number,
     penalty: number,
     gradient?: Float64Array,
+    layerPenalty = 0,
   ): number {
     const { targets, d } = this.rows;
     const { k } = targets;
     const { products, sums, w, z, mixture, back, x } = this.kernel;
-    const { weight } = this.parts(parameters);
+    const { weight, layers } = this.parts(parameters);
     const into = gradient && this.parts(gradient);
     gradient?.fill(0);
     sums.values.fill(0);
@@ -150,7 +152,7 @@ export class LinearHead {
     });
     if (into) {
       for (let c = 0; c < k; c++) for (let j = 0; j < d; j++) into.weight[c * d + j] = sums.values[c * sums.columns + j];
-      throughSoftmax(softmax(this.parts(parameters).layers), into.layers);
+      throughSoftmax(softmax(layers), into.layers);
       for (let i = 0; i < gradient.length; i++) gradient[i] /= labelled;
     }
     let squares = 0;
@@ -158,7 +160,17 @@ export class LinearHead {
       squares += weight[i] * weight[i];
       if (into) into.weight[i] += penalty * weight[i];
     }
-    return total / labelled + (penalty / 2) * squares;
+    let layerSquares = 0;
+    for (let l = 0; l < layers.length; l++) {
+      layerSquares += layers[l] * layers[l];
+      if (into) into.layers[l] += layerPenalty * layers[l];
+    }
+    return total / labelled + (penalty / 2) * squares + (layerPenalty / 2) * layerSquares;
+  }
+
+  /** Gives all layers the same weight. */
+  equalise(parameters: Float64Array): void {
+    this.parts(parameters).layers.fill(0);
   }
 
   /** The head of these parameters. */
@@ -181,8 +193,9 @@ function countLabelled(targets: RowTargets, from: number, to: number): number {
 
 /**
  * Fits a linear head: L-BFGS to the optimum under a squared penalty on the weights, from a strong penalty to ever weaker ones, stopping
- * early when the loss on the development part has not become lower twice; the penalty with the lowest one counts. Nothing is random:
- * it starts from zero, where all layers weigh the same.
+ * early when the loss on the development part has not become lower twice; the penalty with the lowest one counts. The layers' weights
+ * begin equal under every penalty and have a standard normal prior (1/2n of their squares), so that no layer is left out without
+ * evidence. Nothing is random.
  *
  * @returns the head, with the parameters for `LinearHead.predict`
  * @throws ForetuneError `invalid-data` where the training or the development part has no labelled row
@@ -202,7 +215,10 @@ export function fitLinearProbe(rows: ProbeRows): LinearProbe & { parameters: Flo
   let iterations = 0;
   let since = 0;
   for (const penalty of penalties) {
-    const objective: Objective = (x, gradient) => model.loss(x, [0, train], labelled.train, penalty, gradient);
+    const objective: Objective = (x, gradient) =>
+      model.loss(x, [0, train], labelled.train, penalty, gradient, 1 / labelled.train);
+    // A strong penalty favours a single layer, from which the softmax would not come back.
+    model.equalise(parameters);
     iterations += minimise(objective, parameters, { maxIterations: 100, tolerance: 1e-6, gradientTolerance: 1e-6 }).iterations;
     const devLoss = model.loss(parameters, [train, train + dev], labelled.dev, 0);
     if (devLoss < best.devLoss) {

@@ -2,13 +2,20 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 
 import { type Api } from '#main/api/router.ts';
 import { writeScoresCsv } from '#main/reports/csv.ts';
+import { scoreAxis } from '#main/reports/scoreAxis.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
+import {
+  type AlignmentChoice,
+  type MachineSettings,
+  type ScoringSettings,
+  type ScoringSpecInput,
+  scoringSpecSchema,
+} from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
+import { followJob } from '../followJob.ts';
 import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
 import { scoreHelp } from '../scoreHelp.ts';
 
@@ -31,39 +38,26 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
     spec: scoringSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  const view = createProgressView();
-  let failure: ForetuneError | undefined;
   await untilInterrupted(
     () => void api.jobs.cancel({ project, job }),
-    async () => {
-      for await (const event of await api.jobs.follow({ project, job })) {
-        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
-        else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError(
-            'cancelled',
-            request.project === ':memory:'
-              ? 'cancelled; nothing was saved.'
-              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
-          );
-        } else if (request.quiet) continue;
-        else if (event.type === 'progress') view.show(event.progress);
-        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
-      }
-    },
+    () =>
+      followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project, quiet: request.quiet }),
   );
-  view.stop();
-  if (failure) throw failure;
   const stored = await api.projects.scores({ project, experiment });
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
 
-const digits = (value: number | null): string => (value === null ? '' : value.toFixed(4));
+export const digits = (value: number | null): string => (value === null ? '' : value.toFixed(4));
 
 /** The rows for people: best layer of each model marked, controls last. */
 export function scoreTable(rows: ScoreRow[]): string {
   const key = ({ model, label, unit, metric, control }: ScoreRow): string => [model, label, unit, metric, control].join('\n');
   const best = new Map<string, number>();
-  for (const row of rows) best.set(key(row), Math.max(best.get(key(row)) ?? -Infinity, row.value));
+  for (const row of rows) {
+    const known = best.get(key(row));
+    const better = scoreAxis(row.metric).higherIsBetter ? Math.max : Math.min;
+    best.set(key(row), known === undefined ? row.value : better(known, row.value));
+  }
   const ordered = rows.toSorted((a, b) => Number(a.control !== '') - Number(b.control !== ''));
   return formatTable(
     ['label', 'unit', 'metric', 'model', 'layer', 'value', '', '95 % interval', 'n', 'd', 'classes', 'control'],
@@ -84,10 +78,16 @@ export function scoreTable(rows: ScoreRow[]): string {
   );
 }
 
-const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
+export const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
+
+/** What to run beside the models, by the name of `--controls`. */
+export function controlsOf(which: (typeof controls)[number]): ScoringSettings['controls'] {
+  if (which === 'none') return [];
+  return which === 'all' ? ['random-weights', 'shuffled-labels'] : [which];
+}
 
 /** Where labels of frames come from. Throws `usage` for options that contradict each other. */
-function alignmentChoice(options: {
+export function alignmentChoice(options: {
   alignments?: string;
   alignmentColumn?: string;
   tier?: string;
@@ -197,12 +197,7 @@ export function scoreCommand() {
           metrics: options.metrics,
           layers: options.layers,
           kind: options.kind,
-          controls:
-            options.controls === 'all'
-              ? ['random-weights', 'shuffled-labels']
-              : options.controls === 'none'
-                ? []
-                : [options.controls],
+          controls: controlsOf(options.controls),
           seed: options.seed,
           groups: Math.max(2, options.groups),
           resampling: options.interval,
