@@ -382,7 +382,7 @@ function recipeOf(
     training:
       settings.kind === 'ctc'
         ? 'Adam on the CTC loss per token; rate halved after two epochs without a lower loss on the development part, at most four times; the epoch with the lowest counts'
-        : `L-BFGS from zero under squared penalties ${penalties.join(', ')}, ended when the loss on the development part has not become lower twice; the penalty with the lowest counts; layer weights begin equal under each penalty, with a standard normal prior`,
+        : `L-BFGS from zero under squared penalties ${penalties.join(', ')}, ended when the loss on the development part has twice become lower by less than 0.001; the penalty with the lowest counts; layer weights begin equal under each penalty, with a standard normal prior`,
     provider: opened.provider,
     fallbacks: opened.fallbacks,
     threads: settingsFor(model, run.machine).threads,

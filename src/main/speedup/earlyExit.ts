@@ -41,7 +41,12 @@ const leastNorm = 1e-8;
  * Cosine similarity of two successive layers, summed over frames (Zaiem et al. 2023, section 2.3).
  * @param current, previous frames x width, row-major
  */
-export function similaritySum(current: ArrayLike<number>, previous: ArrayLike<number>, frames: number, width: number): FrameSum {
+export function similaritySum(
+  current: ArrayLike<number>,
+  previous: ArrayLike<number>,
+  frames: number,
+  width: number,
+): FrameSum {
   let sum = 0;
   for (let frame = 0; frame < frames; frame++) {
     let [product, a, b] = [0, 0, 0];
