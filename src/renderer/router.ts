@@ -41,6 +41,12 @@ export const router = createRouter({
       meta: { title: 'Results', project: true },
     },
     {
+      path: '/merge/:tab(write|moved|judge|superb)?',
+      name: 'merge',
+      component: () => import('./views/MergeView.vue'),
+      meta: { title: 'Merge' },
+    },
+    {
       path: '/studies',
       name: 'studies',
       component: () => import('./views/StudiesView.vue'),

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 
+import { memberSchema } from './merge.ts';
 import { unitSchema } from './score.ts';
 
 export const providerSchema = z.enum(['cuda', 'dml', 'coreml', 'webgpu', 'cpu']);
@@ -16,6 +17,13 @@ export const mappingSchema = z.object({
 
 export const modelChoiceSchema = z.object({ path: z.string().min(1), mapping: mappingSchema.optional() });
 export type ModelChoice = z.infer<typeof modelChoiceSchema>;
+
+/** Ends the name of a label that comes from a tier of the same name as a column of the manifest: "word (alignment)". */
+export const alignmentMark = ' (alignment)';
+
+/** A model to score; with `merge`, a merge of the model and others that need not be written. */
+export const scoredModelSchema = modelChoiceSchema.extend({ merge: memberSchema.optional() });
+export type ScoredModel = z.infer<typeof scoredModelSchema>;
 
 /** Where the labels of stretches of audio come from. */
 export const alignmentChoiceSchema = z
@@ -46,7 +54,6 @@ export const dataChoiceSchema = z.object({
   alignments: alignmentChoiceSchema.optional(),
 });
 export type DataChoice = z.infer<typeof dataChoiceSchema>;
-
 
 /** Everything that decides the numbers of a scoring run. Two equal settings give equal numbers. */
 export const scoringSettingsSchema = z.object({
@@ -86,7 +93,7 @@ export const machineSettingsSchema = z.object({
 export type MachineSettings = z.infer<typeof machineSettingsSchema>;
 
 export const scoringSpecSchema = z.object({
-  models: z.array(modelChoiceSchema).min(1),
+  models: z.array(scoredModelSchema).min(1),
   data: dataChoiceSchema,
   settings: scoringSettingsSchema,
 });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { dataChoiceSchema, modelChoiceSchema } from './experiment.ts';
+import { dataChoiceSchema, scoredModelSchema } from './experiment.ts';
 import { scoreRowSchema, unitSchema } from './score.ts';
 
 /** How labels are read: as columns of classes, numbers or several labels, or as transcripts for a CTC head. */
@@ -64,7 +64,7 @@ export type ProbeSettings = z.infer<typeof probeSettingsSchema>;
 export const probeSpecSchema = z.object({
   /** Tells it from a specification of scores. */
   procedure: z.literal('probe').default('probe'),
-  models: z.array(modelChoiceSchema).min(1),
+  models: z.array(scoredModelSchema).min(1),
   data: dataChoiceSchema,
   settings: probeSettingsSchema,
 });

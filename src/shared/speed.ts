@@ -23,7 +23,8 @@ export type Downsampling = z.infer<typeof downsamplingSchema>;
 
 export const precisionSchema = z.enum(['float32', 'int8', 'float16']);
 
-const layerList = z.array(z.number().int().positive()).min(1).max(512);
+const layers = z.array(z.number().int().positive()).max(512);
+const layerList = layers.min(1);
 
 /** What is changed about the encoder; nothing for the full model. Blocks are numbered from 1: block i gives layer i. */
 export const bodySchema = z.object({
@@ -59,16 +60,16 @@ export const trainingSettingsSchema = z.object({
   text: z.string().optional(),
   /** Parts of the test data that are left out in turn. */
   folds: z.number().int().min(2).max(20).default(4),
-  epochs: z.number().int().min(1).max(1000).default(40),
-  learningRate: z.number().positive().max(1).default(0.005),
+  epochs: z.number().int().min(1).max(1000).default(12),
+  learningRate: z.number().positive().max(1).default(0.01),
 });
 
 export const languageModelSchema = z.object({
   /** An ARPA file, plain or gzip. */
   path: z.string().min(1),
-  alpha: z.number().min(0).max(10).default(0.5),
-  beta: z.number().min(-10).max(10).default(1),
-  width: z.number().int().min(1).max(4096).default(100),
+  alpha: z.number().min(0).max(100).optional(),
+  beta: z.number().min(-100).max(100).optional(),
+  width: z.number().int().min(1).max(4096).optional(),
 });
 
 /** Everything that decides the error rates of a sweep. */
@@ -77,21 +78,28 @@ export const speedSettingsSchema = z.object({
   earlyExit: exitSettingsSchema.prefault({}),
   downsampling: z
     .object({
-      kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'convolution', 'average', 'features']),
+      kinds: z.array(downsamplingSchema.shape.kind).min(1).default(['decimation', 'average', 'features']),
       factors: z.array(downsamplingSchema.shape.factor).min(1).default([2, 3, 4]),
-      /** safetensors or npy file with the taps of a learned convolution. */
+      /** safetensors or npy file with the taps of a learned convolution, which is then tried too. */
       kernel: z.string().optional(),
     })
     .prefault({}),
   layerRemoval: z
     .object({
       /** First blocks that stay. */
-      keep: z.union([z.literal('auto'), layerList]).default('auto'),
+      keep: z.union([z.literal('auto'), layers]).default('auto'),
       /** Sets of blocks to leave out. */
       drop: z.array(layerList).default([]),
     })
     .prefault({}),
-  quantised: z.object({ precisions: z.array(z.enum(['int8', 'float16'])).min(1).default(['int8']) }).prefault({}),
+  quantised: z
+    .object({
+      precisions: z
+        .array(z.enum(['int8', 'float16']))
+        .min(1)
+        .default(['int8']),
+    })
+    .prefault({}),
   /** Further encoders to try, with several changes at once; with `exits`, also with early exit. */
   combinations: z.array(bodySchema.extend({ exits: z.boolean().default(false) })).default([]),
   heads: z.array(headKindSchema).min(1).default(['final', 'trained']),
@@ -134,6 +142,9 @@ export const errorCountsSchema = z.object({
   length: z.number().int().nonnegative(),
 });
 
+export const decodingSchema = z.enum(['greedy', 'beam']);
+export type Decoding = z.infer<typeof decodingSchema>;
+
 /** One setting and what came of it: a row of `foretune speed`, and of the project file's `speed_points`. */
 export const speedRowSchema = z.object({
   /** `full` is the untouched model. */
@@ -144,14 +155,14 @@ export const speedRowSchema = z.object({
   cer: z.number().nonnegative(),
   /** Multiply-accumulate operations, mean over utterances. */
   macs: z.number().nonnegative(),
-  /** For the whole data set, median over repetitions; null where it was not measured. */
+  /** For the whole data set, of every utterance the median over repetitions; null where it was not measured. */
   seconds: z.number().nonnegative().nullable(),
   /** Seconds per second of audio. */
   rtf: z.number().nonnegative().nullable(),
   /** Layer of the last block that was run, mean over utterances. */
   mean_exit_layer: z.number().nonnegative(),
   /** `greedy`, or `beam` with a language model. */
-  decoding: z.enum(['greedy', 'beam']),
+  decoding: decodingSchema,
   /** Bytes of the weights that this setting keeps in memory. */
   memory: z.number().nonnegative(),
 });
@@ -212,3 +223,28 @@ export const speedRecordSchema = z.object({
   ),
 });
 export type SpeedRecord = z.infer<typeof speedRecordSchema>;
+
+/** An utterance of a sweep. */
+export const speedUtteranceSchema = z.object({
+  /** Its index in the data set. */
+  utterance: z.number().int().nonnegative(),
+  name: z.string(),
+  /** Null where its audio could not be read; then there are no records of it. */
+  seconds: z.number().nonnegative().nullable(),
+  reference: z.string(),
+});
+export type SpeedUtterance = z.infer<typeof speedUtteranceSchema>;
+
+/** A sweep in the project. */
+export const speedRunSchema = z.object({
+  id: z.number().int(),
+  name: z.string(),
+  /** ISO 8601, UTC. */
+  created: z.string(),
+  modelId: z.number().int(),
+  model: z.string(),
+  data: z.string(),
+  spec: z.json(),
+  specHash: z.string(),
+});
+export type SpeedRun = z.infer<typeof speedRunSchema>;

@@ -1,4 +1,5 @@
 import { benchInterface } from './interface.ts';
+import { benchExit } from './exit.ts';
 import { benchLogme } from './logme.ts';
 import { benchMerge } from './merge.ts';
 import { benchScoring } from './scoring.ts';
@@ -7,3 +8,4 @@ benchLogme();
 await benchMerge();
 await benchScoring();
 await benchInterface();
+await benchExit();

@@ -70,3 +70,50 @@ describe('foretune transcribe', () => {
     expect(stderr).toContain(sentence);
   });
 });
+
+describe('foretune speed', () => {
+  const sentences = ['--data', join(demo, 'sentences.csv'), '--text', 'transcription', '--threads', '1'];
+
+  it('has the rows of the contract, the full model with the errors of the reference implementation', async () => {
+    const truth = readFileSync(join(demo, 'truth_asr.csv'), 'utf8');
+    const [words, characters] = ['word', 'character'].map((unit) => {
+      const [, errors, length] = new RegExp(`greedy,${unit},(\\d+),(\\d+)`).exec(truth)!;
+      return Number(errors) / Number(length);
+    });
+    const out = join(folder.path, 'speed.csv');
+    const taken = join(folder.path, 'taken');
+    const { code, stdout, stderr } = await run(
+      ...['speed', '--model', recogniser, ...sentences, '--json', '--out', out],
+      ...['--strategies', 'early-exit,downsampling,layer-removal', '--heads', 'final', '--repetitions', '1'],
+      ...['--entropy', '0.2,0.0001', '--factors', '2', '--kinds', 'average', '--keep', '5', '--min-saved', '0.0001'],
+      ...['--setting', 'first 5 of 6, own head', '--take', taken, '--take-format', 'huggingface'],
+    );
+    expect(stderr).toContain('never fires');
+    expect(code).toBe(0);
+    const { rows, recommendations } = JSON.parse(stdout) as {
+      rows: Record<string, number | string>[];
+      recommendations: { sentence: string }[];
+    };
+    const first = ['strategy', 'setting', 'wer', 'cer', 'macs', 'seconds', 'rtf', 'mean_exit_layer'];
+    expect(Object.keys(rows[0]).slice(0, 8)).toEqual(first);
+    expect(rows.map(({ strategy }) => strategy)).toEqual(['full', 'early-exit', 'early-exit', 'downsampling', 'layer-removal']);
+    const [full, exit, never, , removed] = rows;
+    expect([full.wer, full.cer]).toEqual([words, characters]);
+    expect([never.wer, never.cer, never.mean_exit_layer]).toEqual([words, characters, 6]);
+    expect(exit.mean_exit_layer).toBeLessThan(6);
+    expect(removed.macs).toBeLessThan(full.macs as number);
+    for (const { seconds, rtf } of rows) expect(Math.min(Number(seconds), Number(rtf))).toBeGreaterThan(0);
+    expect(recommendations[0].sentence).toContain('of the seconds saved');
+    const lines = readFileSync(out, 'utf8').trim().split('\n');
+    expect(lines).toHaveLength(6);
+    expect(lines[0].split(',').slice(0, 8)).toEqual(first);
+    expect(JSON.parse(readFileSync(join(taken, 'config.json'), 'utf8'))).toMatchObject({ num_hidden_layers: 5 });
+  });
+
+  it('says in one line what it cannot try', async () => {
+    const bare = await run('speed', '--model', join(demo, 'models', 'tiny-hubert'), ...sentences);
+    expect([bare.code, bare.stderr]).toEqual([1, expect.stringContaining('encoder without a head') as string]);
+    const unknown = await run('speed', '--model', recogniser, ...sentences, '--strategies', 'magic');
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('There is no strategy "magic"') as string]);
+  });
+});

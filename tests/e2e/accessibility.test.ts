@@ -4,11 +4,11 @@ import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, type Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { temporaryFolder } from '../support/foretune.ts';
+import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
 import { makeSampleProject } from './sampleProject.ts';
-import { enter, goTo, mark } from './screens.ts';
+import { enter, goTo, mark, pickFrom } from './screens.ts';
 import { type Served, startServe } from './served.ts';
 
 const home = temporaryFolder();
@@ -18,7 +18,7 @@ let served: Served;
 beforeAll(async () => {
   const project = join(home.path, 'Sample.foretune');
   makeSampleProject(project, { truth: true });
-  [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project })]);
+  [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project, root: '/' })]);
 });
 afterAll(async () => {
   await browser.close();
@@ -104,6 +104,17 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await page.click(mark('add-model'));
     await page.click(mark('picker-demo'));
     return page.getByRole('button', { name: 'tiny-hubert-early' }).first().waitFor();
+  },
+  'how an exported encoder is read': async (page) => {
+    await pickFrom(page, join(root, 'tests', 'golden', 'onnx'), 'hubert-plain.onnx');
+    await page.click(mark('map-model'));
+    return page.waitForSelector(mark('onnx-count'));
+  },
+  'how a manifest is read': async (page) => {
+    await page.keyboard.press('Escape');
+    await goTo(page, '/data');
+    await page.click(mark('map-data'));
+    return page.waitForSelector(mark('data-dialog-column'));
   },
 };
 

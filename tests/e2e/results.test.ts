@@ -123,13 +123,11 @@ describe('results of 100 models with up to 49 layers in a project of 1,000 runs'
       .first()
       .fill('Layer 30 it is.');
     await expect
-      .poll(
-        () =>
-          other
-            .locator(`${mark('notes')} textarea`)
-            .first()
-            .inputValue(),
-        { timeout: 10_000 },
+      .poll(() =>
+        other
+          .locator(`${mark('notes')} textarea`)
+          .first()
+          .inputValue(),
       )
       .toBe('Layer 30 it is.');
     await other.close();

@@ -24,6 +24,17 @@ export async function pickFromDemo(page: Page, what: 'all' | { name: string }): 
   await page.click(mark('picker-accept'));
 }
 
+/** Chooses one thing in a folder, in the picker that is open. */
+export async function pickFrom(page: Page, folder: string, name: string): Promise<void> {
+  const address = page.locator(`${mark('picker-address')} input`);
+  // The folder it begins with is shown a moment after it has opened.
+  await page.locator(`${mark('picker')} .list ul`).waitFor();
+  await address.fill(folder);
+  await address.press('Enter');
+  await page.locator(mark('picker')).getByRole('button', { name, exact: false }).first().click();
+  await page.click(mark('picker-accept'));
+}
+
 /** Errors of the page, and what its policy refused, as they come. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];

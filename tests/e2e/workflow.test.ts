@@ -70,7 +70,7 @@ describe('a new project', () => {
     await page.click(mark('add-data'));
     await pickFromDemo(page, { name: 'manifest.csv' });
     await page.waitForSelector(mark('clip'), { timeout: 30_000 });
-    expect(await page.textContent(mark('label-histogram'))).toContain('10 classes');
+    await expect.poll(() => page.textContent(mark('label-histogram'))).toContain('10 classes');
     await page.click(mark('play'));
     await page.getByRole('button', { name: 'Stop' }).first().waitFor();
   });
@@ -94,13 +94,14 @@ describe('a new project', () => {
     await page.locator(mark('cancel')).first().click();
     await expect.poll(jobState, { timeout: 30_000 }).toBe('cancelled');
     await page.locator(mark('resume')).first().click();
-    await page.waitForSelector(mark('heatmap'), { timeout: 60_000 });
-    await expect.poll(() => page.locator(mark('rail-job')).count(), { timeout: 150_000 }).toBe(0);
+    await page.waitForSelector(mark('heatmap'), { timeout: 120_000 });
+    await expect.poll(() => page.locator(mark('rail-job')).count(), { timeout: 200_000 }).toBe(0);
     // Each model and its two controls.
-    await expect.poll(() => page.locator(`${mark('heatmap-row')}`).count(), { timeout: 10_000 }).toBe(6);
-    expect(await page.textContent(mark('cell-panel'))).toContain('10 classes');
-    expect(await page.textContent(mark('cell-panel'))).toContain('Fingerprint');
-  }, 240_000);
+    await expect.poll(() => page.locator(`${mark('heatmap-row')}`).count()).toBe(6);
+    const cell = (): Promise<string | null> => page.textContent(mark('cell-panel'));
+    await expect.poll(cell).toContain('10 classes');
+    await expect.poll(cell).toContain('Fingerprint');
+  }, 400_000);
 
   it('is exported', async () => {
     await page.click(mark('export'));

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { type AlignmentTable } from '#main/formats/alignments/alignment.ts';
 import { parseAlignmentCsv } from '#main/formats/alignments/alignmentCsv.ts';
 import { parseCtm } from '#main/formats/alignments/ctm.ts';
 import { parseRttm } from '#main/formats/alignments/rttm.ts';
@@ -218,12 +219,13 @@ describe('manifests', () => {
 });
 
 describe('alignments', () => {
-  const parsers = [
+  const everything = (table: AlignmentTable) => table.names.map((name) => table.get(name));
+  const parsers: ((bytes: Uint8Array, name: string) => unknown)[] = [
     parseTextGrid,
-    parseCtm,
-    parseRttm,
-    parseAlignmentCsv,
-    (bytes: Uint8Array, name: string) => parseTimit(bytes, name, 'phones'),
+    (bytes, name) => parseTimit(bytes, name, 'phones'),
+    ...[parseCtm, parseRttm, parseAlignmentCsv].map(
+      (parse) => (bytes: Uint8Array, name: string) => everything(parse(bytes, name)),
+    ),
   ];
   const open = async (source: ByteSource) => {
     const bytes = await source.read(0, source.size);

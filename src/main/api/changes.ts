@@ -1,5 +1,5 @@
 /** What of a project changed, in the words of the screens that show it. */
-export type Topic = 'models' | 'data' | 'experiments' | 'jobs' | 'scores' | 'truth' | 'notes' | 'saving' | 'closed';
+export type Topic = 'models' | 'data' | 'experiments' | 'jobs' | 'scores' | 'truth' | 'speed' | 'notes' | 'saving' | 'closed';
 
 /** Tells every window on a project what another one, or a job, has changed. */
 export class ChangeFeed {

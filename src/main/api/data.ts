@@ -1,12 +1,13 @@
 import * as z from 'zod';
 
 import { readManifest } from '#main/formats/manifest.ts';
+import { alignTranscripts } from '#main/jobs/align.ts';
 import { decodeAhead } from '#main/jobs/decodeAhead.ts';
 import { type Dataset, type Utterance } from '#main/tasks/dataset.ts';
 import { collectAlignments } from '#main/tasks/alignments/alignments.ts';
-import { labelColumn } from '#main/tasks/labels.ts';
+import { beyondAudio, labelColumn } from '#main/tasks/labels.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
-import { type DataChoice, dataChoiceSchema } from '#shared/experiment.ts';
+import { type DataChoice, dataChoiceSchema, machineSettingsSchema, modelChoiceSchema } from '#shared/experiment.ts';
 
 import { type Context } from './context.ts';
 import { evenly } from './evenly.ts';
@@ -30,12 +31,15 @@ function allowed({ files }: Context, { path, audioColumn, root, alignments }: Da
 }
 
 /** What is said when in an utterance, tier by tier; a sentence where its alignment cannot be used. */
-async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance) {
-  const source = await datasets.alignments(choice, files.allow);
+async function alignmentOf({ datasets, files }: Context, choice: DataChoice, utterance: Utterance, seconds: number) {
+  const source = await datasets.alignments(choice, (path) => files.allow(path));
   if (!source) return null;
   try {
     const found = await source.of(utterance);
-    return { tiers: found?.tiers ?? [], problem: found ? '' : `${source.path} has no alignment of this file.` };
+    const tiers = found?.tiers ?? [];
+    const end = Math.max(0, ...tiers.map(({ intervals }) => intervals.at(-1)?.end ?? 0));
+    const problem = found ? (beyondAudio(end, seconds) ?? '') : `${source.path} has no alignment of this file.`;
+    return { tiers, problem };
   } catch (error) {
     return { tiers: [], problem: toErrorValue(error).message };
   }
@@ -106,7 +110,7 @@ export const dataProcedures = {
   }) {
     const choice = allowed(context, input);
     const dataset = await context.datasets.open(choice);
-    const source = await context.datasets.alignments(choice, context.files.allow, true);
+    const source = await context.datasets.alignments(choice, (path) => context.files.allow(path), true);
     if (!source) throw new ForetuneError('usage', 'Name a folder, a file or a column with the alignments.');
     const total = dataset.utterances.length;
     let done = 0;
@@ -130,6 +134,31 @@ export const dataProcedures = {
     }));
     yield { done: total, total, report: { ...report, label: columns.length > 0 ? label : null } };
   }),
+
+  /** Aligns transcripts with audio by a model's CTC head and writes the alignments, which labels of frames can then come from. */
+  align: procedure
+    .input(
+      z.object({
+        model: modelChoiceSchema,
+        data: dataChoiceSchema.omit({ alignments: true }),
+        /** Column of transcripts. */
+        text: z.string().min(1),
+        /** A .csv file for all, or a folder for TextGrids. */
+        out: z.string().min(1).optional(),
+        maxSeconds: z.number().positive().max(600).default(30),
+        machine: machineSettingsSchema,
+      }),
+    )
+    .handler(async function* ({ input, context, signal }) {
+      const { model, data, out } = input;
+      const request = {
+        ...input,
+        model: { ...model, path: context.files.allow(model.path) },
+        data: allowed(context, data),
+        out: out === undefined ? undefined : context.files.allow(out),
+      };
+      yield* alignTranscripts(context.engine, request, signal);
+    }),
 
   /** Puts a data set on the project's list. */
   add: procedure.input(dataChoiceSchema.extend({ project: z.string() })).handler(async ({ input, context }) => {
@@ -232,7 +261,7 @@ export const dataProcedures = {
         rate: clipRate,
         resampling,
         downmix,
-        alignment: await alignmentOf(context, choice, dataset.utterances[input.index]),
+        alignment: await alignmentOf(context, choice, dataset.utterances[input.index], seconds),
         samples: samples.slice(0, longestClip * clipRate),
       };
     }),

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 
 import { decodeAhead } from '#main/jobs/decodeAhead.ts';
 import { frameCount } from '#main/models/frames.ts';
-import { openModel } from '#main/models/library.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { type ScoringSpec } from '#shared/experiment.ts';
 
 import { type Context } from './context.ts';
@@ -33,7 +33,7 @@ export async function estimateScoring(
   { models, data, settings }: ScoringSpec,
   signal?: AbortSignal,
 ): Promise<ScoringEstimate> {
-  const cards = await Promise.all(models.map(({ path, mapping }) => openModel(path, { mapping })));
+  const cards = await Promise.all(models.map(openScoredModel));
   const dataset = await context.datasets.open(data);
   const lengths: number[] = [];
   for await (const { audio } of decodeAhead(context.engine, dataset, evenly(dataset.utterances.length, measured), 16_000)) {

@@ -4,19 +4,23 @@ import { basename, dirname, extname, join } from 'node:path';
 
 import * as z from 'zod';
 
+import { alignmentExtensions } from '#main/tasks/alignments/read.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 
 import { demoFolder } from './fileAccess.ts';
 import { procedure } from './procedure.ts';
 
 /** What a picker looks for; anything else is shown but cannot be chosen. */
-const wantedSchema = z.enum(['model', 'data', 'project', 'folder']);
+const wantedSchema = z.enum(['model', 'weights', 'data', 'alignments', 'table', 'project', 'folder']);
 type Wanted = z.infer<typeof wantedSchema>;
 
 /** More entries than this are cut off, and said to be. */
 const mostEntries = 5000;
 
+const alignmentFiles = Object.keys(alignmentExtensions);
+
 const dataExtensions = ['.csv', '.tsv', '.jsonl', '.json'];
+const weightExtensions = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt'];
 
 /** What may be chosen, told from names alone: a listing opens no file. */
 function choosable(wanted: Wanted, name: string, isFolder: boolean, inside: readonly string[]): boolean {
@@ -24,8 +28,14 @@ function choosable(wanted: Wanted, name: string, isFolder: boolean, inside: read
   switch (wanted) {
     case 'model':
       return isFolder ? inside.includes('config.json') : extension === '.onnx';
+    case 'weights':
+      return isFolder ? inside.includes('config.json') : weightExtensions.includes(extension);
+    case 'table':
+      return !isFolder && dataExtensions.includes(extension);
     case 'data':
       return isFolder || dataExtensions.includes(extension);
+    case 'alignments':
+      return isFolder || alignmentFiles.includes(extension);
     case 'project':
       return !isFolder && extension === '.foretune';
     case 'folder':
@@ -48,7 +58,7 @@ async function describe(folder: string, entry: Dirent, wanted: Wanted) {
   const isFolder = found.isDirectory();
   if (!isFolder && !found.isFile()) return undefined;
   // Only model folders are told by what is in them.
-  const inside = isFolder && wanted === 'model' ? await namesIn(path) : [];
+  const inside = isFolder && (wanted === 'model' || wanted === 'weights') ? await namesIn(path) : [];
   return {
     name: entry.name,
     path,

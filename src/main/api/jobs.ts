@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { type RunningJob } from '#main/jobs/queue.ts';
+import { type RunningJob, speedJobSchema } from '#main/jobs/queue.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
 import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
@@ -8,12 +8,18 @@ import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
 import { procedure } from './procedure.ts';
+import { startSpeed } from './speedRuns.ts';
 
 const jobSchema = z.object({ project: z.string(), job: z.number().int() });
 
 /** Refuses a run that reads files which this caller may not name. */
 export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpec, 'models' | 'data'>): void {
-  const paths = [...models.map((model) => model.path), data.path, data.root, data.alignments?.path];
+  const paths = [
+    ...models.flatMap(({ path, merge }) => [path, ...(merge?.finetuned ?? [])]),
+    data.path,
+    data.root,
+    data.alignments?.path,
+  ];
   for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
@@ -42,7 +48,7 @@ export async function startProbing(
 }
 
 /** Lets every window on the project know how a job goes. */
-function announce(context: Context, key: string, job: RunningJob): { job: number; experiment: number } {
+function announce(context: Context, key: string, job: RunningJob & { experimentId: number }): { job: number; experiment: number } {
   const { changes } = context.projects.get(key);
   // A failure reaches the listeners of `follow`; nobody may be waiting here.
   job.finished.catch(() => undefined);
@@ -96,6 +102,10 @@ export const jobProcedures = {
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
     if (row.kind === 'probe') return startProbing(context, input.project, probeSpecSchema.parse(row.spec), input.machine);
+    if (row.kind === 'speed') {
+      const { job } = await startSpeed(context, input.project, speedJobSchema.parse(row.spec).spec, input.machine);
+      return { job, experiment: null };
+    }
     return startScoring(context, input.project, scoringSpecSchema.parse(row.spec), input.machine);
   }),
 

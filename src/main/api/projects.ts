@@ -125,6 +125,7 @@ export const projectProcedures = {
       writeFailure: project.health.failure?.message ?? null,
       models: project
         .models()
+        .filter(({ card }) => card.merge === undefined)
         .map((model) => ({ ...model, shelved: away.models.includes(model.id), exists: existsSync(model.path) })),
       datasets: project
         .datasets()

@@ -6,12 +6,14 @@ import { dataProcedures } from './data.ts';
 import { featureProcedures } from './features.ts';
 import { fileProcedures } from './files.ts';
 import { jobProcedures } from './jobs.ts';
+import { judgeProcedures } from './judge.ts';
 import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
 import { probeProcedures } from './probes.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
 import { speedProcedures } from './speed.ts';
+import { speedRunProcedures } from './speedRuns.ts';
 import { truthProcedures } from './truth.ts';
 import { weightProcedures } from './weights.ts';
 
@@ -28,8 +30,8 @@ export const router = {
   features: featureProcedures,
   metrics: metricProcedures,
   probes: probeProcedures,
-  weights: weightProcedures,
-  speed: speedProcedures,
+  weights: { ...weightProcedures, ...judgeProcedures },
+  speed: { ...speedProcedures, ...speedRunProcedures },
 };
 
 export type Api = RouterClient<typeof router>;

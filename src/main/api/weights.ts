@@ -1,49 +1,56 @@
 import * as z from 'zod';
 
-import { type AlphaSchedule } from '#main/merging/alpha.ts';
-import { tensorModules } from '#main/merging/names.ts';
 import { headRules } from '#main/merging/plan.ts';
 import { mergeMethods } from '#main/merging/registry.ts';
 import { floatDtypes } from '#main/merging/rounding.ts';
-import { compareModels } from '#main/weights/compareModels.ts';
+import { misprints, scoreEach } from '#main/superb/tables.ts';
+import { compareModels, type ModelComparison } from '#main/weights/compareModels.ts';
+import { checkVacant } from '#main/weights/folder.ts';
 import { mergeModels, type MergeOutline, type MergeResult, outlineMerge } from '#main/weights/mergeModels.ts';
 import { superbOfFiles } from '#main/weights/superb.ts';
+import { toErrorValue } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
+import { alphaScheduleSchema, mergeSettingsSchema } from '#shared/merge.ts';
 
 import { type Context } from './context.ts';
+import { describeModel } from './models.ts';
 import { procedure } from './procedure.ts';
+import { setShelved } from './shelf.ts';
 
 const path = z.string().min(1);
-const curveSchema = z.union([z.number(), z.array(z.tuple([z.number(), z.number()])).min(1)]);
-
-const scheduleSchema = z.object({
-  value: curveSchema,
-  modules: z.partialRecord(z.enum(tensorModules), curveSchema).optional(),
-  rules: z.array(z.object({ pattern: z.string().min(1), alpha: curveSchema })).optional(),
-}) satisfies z.ZodType<AlphaSchedule>;
 
 const mergeSchema = z.object({
   base: path,
   finetuned: z.array(path).min(1).max(64),
   method: z.string(),
-  alphas: z.array(scheduleSchema).min(1).max(201),
-  settings: z.object({
-    density: z.number(),
-    scope: z.enum(['global', 'tensor']),
-    rescale: z.enum(['bernoulli', 'l1']),
-    weights: z.array(z.number()).optional(),
-    seed: z.number().int(),
-  }),
+  alphas: z.array(alphaScheduleSchema).min(1).max(201),
+  settings: mergeSettingsSchema,
   heads: z.enum(headRules),
   dtype: z.enum(floatDtypes).optional(),
   out: path.optional(),
 });
 
+/** Metric column to value. */
+const metricValues = z.record(z.string().max(100), z.number());
+
 export type MergeInput = z.input<typeof mergeSchema>;
+
+/** A model that a merge has made, on the project's list of models; or why it is not there. */
+export interface MadeModel {
+  path: string;
+  /** Its number on the list; null without a project, and for weights that cannot be run. */
+  id: number | null;
+  problem: string | null;
+}
 
 /** What a merge tells while it works: the plan first, the result last. */
 export type MergeEvent =
-  { type: 'plan'; plan: MergeOutline } | { type: 'progress'; progress: Progress } | { type: 'done'; result: MergeResult };
+  | { type: 'plan'; plan: MergeOutline }
+  | { type: 'progress'; progress: Progress }
+  | { type: 'done'; result: MergeResult; models: MadeModel[] };
+
+/** What a comparison tells while it works. */
+export type CompareEvent = { type: 'progress'; progress: Progress } | { type: 'done'; result: ModelComparison };
 
 function allowed<T extends { base: string; finetuned: string[]; out?: string }>(input: T, { files }: Context): T {
   return {
@@ -54,39 +61,56 @@ function allowed<T extends { base: string; finetuned: string[]; out?: string }>(
   };
 }
 
-/** Runs a merge and passes on what it tells; leaving the iteration stops it. */
-async function* followMerge(request: Parameters<typeof mergeModels>[0], outer?: AbortSignal): AsyncGenerator<MergeEvent> {
-  const waiting: MergeEvent[] = [];
+/** Does some work and passes on what it tells; leaving the iteration stops it. */
+async function* following<Event>(
+  work: (tell: (event: Event) => void, signal: AbortSignal) => Promise<void>,
+  outer?: AbortSignal,
+): AsyncGenerator<Event> {
+  const waiting: Event[] = [];
   let wake = (): void => undefined;
-  const tell = (event: MergeEvent): void => {
+  const tell = (event: Event): void => {
     waiting.push(event);
     wake();
   };
   const stop = new AbortController();
   const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
   let ended = false;
-  const work = mergeModels(request, {
-    signal,
-    onOutline: (plan) => tell({ type: 'plan', plan }),
-    onProgress: (progress) => tell({ type: 'progress', progress }),
-  })
-    .then((result) => tell({ type: 'done', result }))
-    .finally(() => {
-      ended = true;
-      wake();
-    });
-  work.catch(() => undefined);
+  const running = work(tell, signal).finally(() => {
+    ended = true;
+    wake();
+  });
+  running.catch(() => undefined);
   try {
     for (;;) {
       while (waiting.length > 0) yield waiting.shift()!;
       if (ended) break;
       await new Promise<void>((resolve) => (wake = resolve));
     }
-    await work;
+    await running;
   } finally {
     stop.abort();
-    await work.catch(() => undefined);
+    await running.catch(() => undefined);
   }
+}
+
+/** Puts merged models on a project's list, where they can be scored at once. */
+async function enlist(context: Context, key: string | undefined, results: MergeResult['results']): Promise<MadeModel[]> {
+  if (key === undefined) return results.map(({ path }) => ({ path, id: null, problem: null }));
+  const { project, changes } = context.projects.get(key);
+  const made: MadeModel[] = [];
+  for (const { path } of results) {
+    try {
+      const entry = { ...(await describeModel(path)), mapping: null };
+      const id = project.upsertModel(entry);
+      setShelved(project, 'models', id, false);
+      made.push({ path, id, problem: null });
+    } catch (error) {
+      // What was written is whole; that the library cannot run it, or the project not be written to, is told beside it.
+      made.push({ path, id: null, problem: toErrorValue(error).message });
+    }
+  }
+  changes.tell('models');
+  return made;
 }
 
 export const weightProcedures = {
@@ -105,21 +129,44 @@ export const weightProcedures = {
   /** What a merge would do, without writing anything. */
   plan: procedure.input(mergeSchema).handler(({ input, context, signal }) => outlineMerge(allowed(input, context), signal)),
 
-  /** Merges models into a new folder: tells the plan, progress, and the folders made. */
-  merge: procedure.input(mergeSchema.extend({ out: path })).handler(async function* ({ input, context, signal }) {
-    yield* followMerge(allowed(input, context), signal);
+  /** Whether a folder can be made in this place: refuses one that is taken, and tells of left-overs of interrupted merges. */
+  place: procedure
+    .input(z.object({ out: path }))
+    .handler(async ({ input, context }) => ({ leftovers: await checkVacant(context.files.allow(input.out)) })),
+
+  /** Merges models into a new folder: tells the plan, progress, and the folders made, which get onto the project's list of models. */
+  merge: procedure.input(mergeSchema.extend({ out: path, project: z.string().optional() })).handler(async function* ({
+    input: { project, ...input },
+    context,
+    signal,
+  }) {
+    if (project !== undefined) context.projects.get(project);
+    const request = allowed(input, context);
+    yield* following<MergeEvent>(async (tell, stop) => {
+      const result = await mergeModels(request, {
+        signal: stop,
+        onOutline: (plan) => tell({ type: 'plan', plan }),
+        onProgress: (progress) => tell({ type: 'progress', progress }),
+      });
+      tell({ type: 'done', result, models: await enlist(context, project, result.results) });
+    }, signal);
   }),
 
   /** What fine-tuning changed, by module and layer, and how the changes of several models relate. */
   compare: procedure
     .input(z.object({ a: path, b: z.array(path).min(1).max(64), density: z.number().optional() }))
-    .handler(({ input, context, signal }) =>
-      compareModels(
-        context.files.allow(input.a),
-        input.b.map((model) => context.files.allow(model)),
-        { density: input.density, signal },
-      ),
-    ),
+    .handler(async function* ({ input, context, signal }) {
+      const base = context.files.allow(input.a);
+      const tuned = input.b.map((model) => context.files.allow(model));
+      yield* following<CompareEvent>(async (tell, stop) => {
+        const result = await compareModels(base, tuned, {
+          density: input.density,
+          signal: stop,
+          onProgress: (progress) => tell({ type: 'progress', progress }),
+        });
+        tell({ type: 'done', result });
+      }, signal);
+    }),
 
   /** SUPERB scores of a table of results; of the Speech-FT paper's 42 runs where none is given. */
   superb: procedure
@@ -131,4 +178,24 @@ export const weightProcedures = {
         anchors: input.anchors && context.files.allow(input.anchors),
       }),
     ),
+
+  /** SUPERB scores of results as they are typed in; a run that lacks a value says so in place of its score. */
+  superbScores: procedure
+    .input(
+      z.object({
+        runs: z.array(z.object({ run: z.string().max(500), values: metricValues, printed: z.number().nullable() })).max(10_000),
+        anchors: z.object({ fbank: metricValues, sota: metricValues }),
+        tasks: z.array(z.string()).min(1),
+      }),
+    )
+    .handler(({ input: { runs, anchors, tasks } }) => {
+      const rows = scoreEach(runs, anchors, tasks);
+      return {
+        rows,
+        misprints: misprints(
+          runs,
+          rows.map(({ score }) => score),
+        ),
+      };
+    }),
 };

@@ -1,24 +1,28 @@
 import { Command, CommanderError } from '@commander-js/extra-typings';
 
-import { fromWire } from '#main/api/procedure.ts';
+import { fromWire } from '#shared/wire.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
+import { alignCommand } from './commands/align.ts';
 import { checkCommand } from './commands/check.ts';
 import { compareCommand } from './commands/compare.ts';
 import { correlateCommand } from './commands/correlate.ts';
 import { demoCommand } from './commands/demo.ts';
 import { extractCommand } from './commands/extract.ts';
+import { judgeCommand } from './commands/judge.ts';
 import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
 import { probeCommand } from './commands/probe.ts';
 import { rankCommand } from './commands/rank.ts';
+import { recipeCommand } from './commands/recipe.ts';
 import { reportCommand } from './commands/report.ts';
 import { scoreCommand } from './commands/score.ts';
 import { serveCommand } from './commands/serve.ts';
 import { similarityCommand } from './commands/similarity.ts';
 import { studiesCommand } from './commands/studies.ts';
+import { speedCommand } from './commands/speed.ts';
 import { superbCommand } from './commands/superb.ts';
 import { transcribeCommand } from './commands/transcribe.ts';
 import { truthCommand } from './commands/truth.ts';
@@ -40,6 +44,7 @@ export function createProgram(): Command {
     scoreCommand(),
     probeCommand(),
     extractCommand(),
+    alignCommand(),
     metricsCommand(),
     correlateCommand(),
     rankCommand(),
@@ -48,6 +53,9 @@ export function createProgram(): Command {
     similarityCommand(),
     mergeCommand(),
     compareCommand(),
+    speedCommand(),
+    judgeCommand(),
+    recipeCommand(),
     superbCommand(),
     macsCommand(),
     transcribeCommand(),

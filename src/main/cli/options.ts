@@ -27,6 +27,28 @@ export function count(value: string): number {
   return number;
 }
 
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);
+  return value;
+}
+
+const round6 = (value: number): number => Number(value.toFixed(6));
+
+/** "21", evenly from 0 to 1, or "0:1:0.05", from, to and step. */
+export function sweep(text: string): number[] {
+  const parts = text.split(':');
+  if (parts.length === 1) {
+    const members = count(text);
+    if (members < 2) throw new InvalidArgumentError('A sweep has at least 2 members: alpha 0 and alpha 1.');
+    return Array.from({ length: members }, (_, i) => round6(i / (members - 1)));
+  }
+  const [from, to, step, ...rest] = parts.map(number);
+  if (step === undefined || rest.length > 0 || !(step > 0) || !(to > from) || (to - from) / step > 200)
+    throw new InvalidArgumentError('Give a number of members, or from:to:step such as 0:1:0.05, with at most 201 members.');
+  return Array.from({ length: Math.floor((to - from) / step + 1e-9) + 1 }, (_, i) => round6(from + i * step));
+}
+
 export function seconds(value: string): number {
   const number = Number(value);
   if (!(number > 0 && number <= 1e6)) throw new InvalidArgumentError('Give a number of seconds above 0, at most 1000000.');
@@ -76,4 +98,9 @@ export function providers(value: string): MachineSettings['providers'] {
 /** Settings of the machine from the options that every running command has. */
 export function machine(options: { provider?: MachineSettings['providers']; threads?: number }): MachineSettings {
   return machineSettingsSchema.parse({ providers: options.provider, threads: options.threads });
+}
+
+/** Where a report goes, from the options that every command with one has; nothing where none was given. */
+export function reportTargets({ pdf, csv, latex, svg }: { pdf?: string; csv?: string; latex?: string; svg?: string }) {
+  return [pdf, csv, latex, svg].every((target) => target === undefined) ? undefined : { pdf, csv, latex, svg };
 }

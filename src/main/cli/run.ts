@@ -1,8 +1,11 @@
-import { directApi, type Api } from '#main/api/router.ts';
-import { openWorkbench } from '#main/api/context.ts';
+import type { Api } from '#main/api/router.ts';
 
-/** Runs a command against the router and closes everything afterwards, whatever happened. */
+/**
+ * Runs a command against the router and closes everything afterwards, whatever happened. The engine is loaded here and not
+ * above: help, versions and wrong usage need none of it and should be there at once.
+ */
 export async function withApi<T>(work: (api: Api) => Promise<T>): Promise<T> {
+  const [{ openWorkbench }, { directApi }] = await Promise.all([import('#main/api/context.ts'), import('#main/api/router.ts')]);
   const workbench = openWorkbench();
   try {
     return await work(directApi(workbench));

@@ -31,10 +31,24 @@ const openings: Record<Choice, { title: string; properties: OpenProperties; filt
     properties: ['openFile'],
     filters: [{ name: 'ONNX models', extensions: ['onnx'] }],
   },
+  weights: {
+    title: 'Choose a model',
+    properties: process.platform === 'darwin' ? ['openDirectory', 'openFile'] : ['openDirectory'],
+  },
+  table: {
+    title: 'Choose a table',
+    properties: ['openFile'],
+    filters: [{ name: 'Tables', extensions: ['csv', 'tsv', 'jsonl', 'json'] }],
+  },
   data: {
     title: 'Choose a manifest',
     properties: ['openFile'],
     filters: [{ name: 'Manifests', extensions: ['csv', 'tsv', 'jsonl', 'json'] }],
+  },
+  // Mostly a folder; where a dialog takes one or the other, the path of a single file is typed.
+  alignments: {
+    title: 'Choose alignments',
+    properties: process.platform === 'darwin' ? ['openDirectory', 'openFile'] : ['openDirectory'],
   },
   project: {
     title: 'Open a project',

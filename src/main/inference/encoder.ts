@@ -35,7 +35,7 @@ export interface Encoder {
 type SessionOf = Pick<BuiltEncoder, 'path' | 'input' | 'extraInputs' | 'outputs' | 'logits'>;
 
 /** The largest relative difference (Frobenius) to cpu at which another provider is trusted. */
-const trustedDifference = 1e-3;
+export const trustedDifference = 1e-3;
 
 function feeds(encoder: SessionOf, samples: Float32Array): Record<string, Tensor> {
   const dims = encoder.input.rank === 3 ? [1, 1, samples.length] : [1, samples.length];
@@ -114,12 +114,14 @@ export function probeClip(minSamples: number): Float32Array {
   });
 }
 
-function relativeDifference(a: HiddenStates, b: HiddenStates): number {
+/** All arrays that a run gave. */
+const arraysOf = ({ layers, logits }: HiddenStates): Float32Array[] => [...layers, ...(logits ? [logits.values] : [])];
+
+/** The largest relative difference (Frobenius) among pairs of arrays; infinite where one is not a number. */
+export function relativeDifference(a: readonly Float32Array[], b: readonly Float32Array[]): number {
   let worst = 0;
-  const arrays = ({ layers, logits }: HiddenStates) => [...layers, ...(logits ? [logits.values] : [])];
-  const others = arrays(b);
-  arrays(a).forEach((left, index) => {
-    const right = others[index];
+  a.forEach((left, index) => {
+    const right = b[index];
     let difference = 0;
     let norm = 0;
     for (let i = 0; i < left.length; i++) {
@@ -148,8 +150,8 @@ export async function openEncoder(encoder: SessionOf, settings: SessionSettings)
     const clip = probeClip(0);
     const cpu = await open({ ...settings, providers: ['cpu'] });
     const difference = relativeDifference(
-      await runSession(opened.session, encoder, clip),
-      await runSession(cpu.session, encoder, clip),
+      arraysOf(await runSession(opened.session, encoder, clip)),
+      arraysOf(await runSession(cpu.session, encoder, clip)),
     );
     if (difference <= trustedDifference) await cpu.session.release();
     else {

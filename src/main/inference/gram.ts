@@ -36,7 +36,7 @@ export interface GramKernel {
 const { FLOAT: float, DOUBLE: double, INT64: int64 } = TensorProto_DataType;
 const { INT: integer } = AttributeProto_AttributeType;
 
-function valueInfo(name: string, dims: (string | number)[], elemType = double) {
+export function valueInfo(name: string, dims: (string | number)[], elemType = double) {
   const dim = dims.map((size) =>
     create(TensorShapeProto_DimensionSchema, {
       value: typeof size === 'number' ? { case: 'dimValue', value: BigInt(size) } : { case: 'dimParam', value: size },

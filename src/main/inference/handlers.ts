@@ -9,8 +9,10 @@ import { type Encoder, type HiddenStates, type Logits, openEncoder, probeClip } 
 import { type GramKernel, openGramKernel } from './gram.ts';
 import { probeRows, type ProbeRowsRequest } from './probeRows.ts';
 import { type Provider, type SessionSettings } from './providers.ts';
+import { SideBySide } from './sideBySide.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
 import { readStatistics, writeStatistics } from './statisticsFile.ts';
+import { stageHandlers } from './stages.ts';
 
 /** How a waveform is given to an encoder. */
 export interface WaveformRule {
@@ -98,6 +100,8 @@ export function inferenceHandlers() {
   let rule: WaveformRule | undefined;
   let kernel: GramKernel | undefined;
   let statistics: StreamingStatistics | undefined;
+  const stages = stageHandlers();
+  let sideBySide: SideBySide | undefined;
 
   const need = <T>(thing: T | undefined, what: string): T => {
     if (thing === undefined) throw new ForetuneError('internal', `The inference thread was asked for ${what} before it had one.`);
@@ -139,6 +143,8 @@ export function inferenceHandlers() {
   async function closeEncoder(): Promise<void> {
     await encoder?.close();
     await kernel?.close();
+    await sideBySide?.close();
+    sideBySide = undefined;
     encoder = undefined;
     kernel = undefined;
     statistics = undefined;
@@ -236,7 +242,24 @@ export function inferenceHandlers() {
       await writeStatistics(path, pass.plan, await pass.flush());
     },
 
-    close: (_: undefined) => closeEncoder(),
+    ...stages,
+
+    /** Opens several encoders for the same audio: for how alike their features are. */
+    async openSideBySide({ models }: { models: OpenRequest[] }) {
+      await closeEncoder();
+      sideBySide = await SideBySide.open(models);
+      return { layers: sideBySide.layers };
+    },
+
+    /** Runs an utterance through all of them; returns its frames. */
+    addSideBySide: ({ samples }: { samples: Float32Array }) => need(sideBySide, 'encoders side by side').add(samples),
+
+    similarities: (_: undefined) => need(sideBySide, 'encoders side by side').similarities(),
+
+    async close(_: undefined): Promise<void> {
+      await closeEncoder();
+      await stages.closeStages(undefined);
+    },
   };
 }
 

@@ -41,7 +41,7 @@ async function namesBelow(folder: string, names: ReadonlySet<string>): Promise<s
  * those whose name and fingerprint agree. What merely has the name is left alone.
  */
 export async function findMoved(project: Project, folder: string): Promise<Moved[]> {
-  const models = project.models().filter(({ path }) => !existsSync(path));
+  const models = project.models().filter(({ path, card }) => card.merge === undefined && !existsSync(path));
   const datasets = project.datasets().filter(({ path }) => !existsSync(path));
   const candidates = await namesBelow(folder, new Set([...models, ...datasets].map(({ path }) => basename(path))));
   const moved: Moved[] = [];

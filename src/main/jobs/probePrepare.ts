@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 
-import { openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { type Split, splitUtterances } from '#main/probing/split.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
@@ -8,6 +7,7 @@ import { type Dataset, openDataset, requireColumn } from '#main/tasks/dataset.ts
 import { isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
 import { openLabels } from '#main/tasks/openLabels.ts';
 import { shuffledTokens, type TokenColumn, tokenColumn } from '#main/tasks/tokens.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type ProbeSpec } from '#shared/probe.ts';
 import { type Control } from '#shared/score.ts';
@@ -107,7 +107,7 @@ function split(spec: ProbeSpec, dataset: Dataset, columns: readonly ProbedColumn
 export async function prepareProbing(spec: ProbeSpec): Promise<PreparedProbing> {
   const { settings, data } = spec;
   const models: EncoderModel[] = [];
-  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  for (const choice of spec.models) models.push(await openScoredModel(choice));
   refuseTwins(models);
   for (const model of models) checkLayers(model, settings);
   const dataset = await openDataset(data.path, data);

@@ -21,7 +21,7 @@ import { Pace } from './pace.ts';
 import { collectFeatures, featureFolder, type FrameFiles, type ProbeFeatures, type SharedRows } from './probeFeatures.ts';
 import { columnName, type PreparedProbing, type ProbedColumn } from './probePrepare.ts';
 import { type ProbeResult } from './probeTasks.ts';
-import { keepDataset } from './scoring.ts';
+import { isFirstOf, keepDataset } from './scoring.ts';
 import { probeVersion, versions } from './versions.ts';
 
 export interface ProbeRun {
@@ -82,8 +82,9 @@ export async function runProbing(prepared: PreparedProbing, run: ProbeRun): Prom
   const { split } = prepared;
   const perPass = split.train.length + split.dev.length + split.test.length;
   const headSteps = Math.max(1, Math.round(perPass * headShare));
+  const drawn = new Set<string>();
   const plans = prepared.models.flatMap((model) => {
-    const weights = settings.controls.includes('random-weights') ? (['own', 'random'] as const) : (['own'] as const);
+    const weights = settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? (['own', 'random'] as const) : (['own'] as const);
     return weights.map((which) => {
       const columns = which === 'own' ? prepared.columns : prepared.columns.filter(({ control }) => control === '');
       const heads = headsOf(prepared, layersOf(prepared, model), columns);
@@ -357,6 +358,7 @@ function recipeOf(
       dtype: model.dtype,
       preprocessing: model.preprocessing,
       notes: model.notes,
+      ...(model.merge ? { merge: model.merge } : {}),
     },
     weights: weights === 'own' ? 'own' : `random, seed ${settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },

@@ -1,19 +1,25 @@
+import * as z from 'zod';
+
 import { type Project } from '#main/project/project.ts';
 import { type ErrorValue, ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type JobState } from '#shared/jobs.ts';
 import { type ProbeSpec } from '#shared/probe.ts';
+import { type SpeedSpec, speedSpecSchema } from '#shared/speed.ts';
 
 import { type Engine } from './engine.ts';
 import { EventLog } from './events.ts';
 import { prepareProbing } from './probePrepare.ts';
 import { type ProbeRun, runProbing } from './probing.ts';
 import { prepareScoring, runScoring, type ScoringRun } from './scoring.ts';
+import { runSpeed } from './speeding.ts';
+import { prepareSpeed } from './speedPrepare.ts';
 
 /** A job that runs, or has run, in this process. */
 export interface RunningJob {
   id: number;
-  experimentId: number;
+  /** Null where it belongs to no experiment. */
+  experimentId: number | null;
   events: EventLog;
   /** Whether it is over, one way or another. */
   ended(): boolean;
@@ -27,6 +33,9 @@ export interface RunningJob {
 
 /** What the queue gives an experiment to work with. */
 type ExperimentRun = Omit<ScoringRun & ProbeRun, 'machine'>;
+
+/** What a job of kind `speed` was asked. */
+export const speedJobSchema = z.object({ run: z.number().int(), spec: speedSpecSchema });
 
 /** Runs the jobs of one project, one after another; a job is a row of the project file and goes on where it was left. */
 export class JobQueue {
@@ -48,7 +57,7 @@ export class JobQueue {
    * Starts a scoring run, or takes up the one with equal settings, models and data that was cancelled, failed or killed.
    * Throws before anything is stored if models or data cannot be scored.
    */
-  async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob> {
+  async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob & { experimentId: number }> {
     const prepared = await prepareScoring(spec);
     return this.experiment({ kind: 'score', spec, name, verb: 'scored' }, prepared, (run) =>
       runScoring(prepared, { ...run, machine }),
@@ -56,7 +65,7 @@ export class JobQueue {
   }
 
   /** As `score`, for probes. */
-  async probe(spec: ProbeSpec, machine: MachineSettings, name?: string): Promise<RunningJob> {
+  async probe(spec: ProbeSpec, machine: MachineSettings, name?: string): Promise<RunningJob & { experimentId: number }> {
     const prepared = await prepareProbing(spec);
     return this.experiment({ kind: 'probe', spec, name, verb: 'probed' }, prepared, (run) =>
       runProbing(prepared, { ...run, machine }),
@@ -68,15 +77,15 @@ export class JobQueue {
     { kind, spec, name, verb }: { kind: 'score' | 'probe'; spec: ScoringSpec | ProbeSpec; name?: string; verb: string },
     { hash, warnings }: { hash: string; warnings: string[] },
     work: (run: ExperimentRun) => Promise<void>,
-  ): RunningJob {
+  ): RunningJob & { experimentId: number } {
     const experimentId =
       this.project.findExperiment(hash)?.id ??
       this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: hash });
     const earlier = this.project.jobs().findLast((job) => job.experimentId === experimentId);
     const running = earlier && this.jobs.get(earlier.id);
-    if (running && !running.ended()) return running;
+    if (running && !running.ended()) return { ...running, experimentId };
     const id = earlier?.id ?? this.project.createJob({ kind, experimentId, spec });
-    return this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
+    const job = this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
       for (const message of warnings) events.add({ type: 'log', level: 'warning', message });
       if (earlier?.state === 'done') {
         events.add({
@@ -90,11 +99,73 @@ export class JobQueue {
       const { engine, project } = this;
       await work({ engine, project, experimentId, jobId: id, signal, report: (report) => events.add(report) });
     });
+    return { ...job, experimentId };
+  }
+
+  /**
+   * Starts a sweep of speed-ups, or takes up the one with equal settings, model and data. One that is done is timed again where
+   * other timing is asked for, or `again` says so; what was decoded stands.
+   * Throws before anything is stored if the sweep cannot be run.
+   */
+  async speed(
+    spec: SpeedSpec,
+    machine: MachineSettings,
+    { name, again = false }: { name?: string; again?: boolean } = {},
+  ): Promise<RunningJob & { runId: number }> {
+    const { project } = this;
+    const prepared = await prepareSpeed(spec);
+    const { source: _source, ...card } = prepared.model;
+    const known = project.findSpeedRun(prepared.hash);
+    const runId =
+      known?.id ??
+      project.createSpeedRun({
+        name: name ?? prepared.model.name,
+        modelId: project.upsertModel(card),
+        model: prepared.model.name,
+        data: prepared.dataset.name,
+        spec,
+        specHash: prepared.hash,
+      });
+    const earlier = project
+      .jobs()
+      .findLast(({ kind, spec: kept }) => kind === 'speed' && speedJobSchema.parse(kept).run === runId);
+    const running = earlier && this.jobs.get(earlier.id);
+    if (running && !running.ended()) return { ...running, runId };
+    const isTimedSo =
+      earlier !== undefined && JSON.stringify(speedJobSchema.parse(earlier.spec).spec.timing) === JSON.stringify(spec.timing);
+    const isDone = earlier?.state === 'done' && isTimedSo && !again;
+    if (known) project.setSpeedSpec(runId, spec);
+    // Repetitions are kept by job: other timing begins anew.
+    const id =
+      earlier && isTimedSo && !(again && earlier.state === 'done')
+        ? earlier.id
+        : project.createJob({ kind: 'speed', spec: { run: runId, spec } });
+    const job = this.start(id, null, isDone ? 'done' : 'queued', async (events, signal) => {
+      for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
+      if (isDone) {
+        events.add({
+          type: 'log',
+          level: 'info',
+          message: 'This model was tried on these data with these settings before; the saved numbers stand.',
+        });
+        return;
+      }
+      await runSpeed(prepared, {
+        engine: this.engine,
+        project,
+        runId,
+        jobId: id,
+        machine,
+        signal,
+        report: (report) => events.add(report),
+      });
+    });
+    return { ...job, runId };
   }
 
   private start(
     id: number,
-    experimentId: number,
+    experimentId: number | null,
     state: JobState,
     work: (events: EventLog, signal: AbortSignal) => Promise<void>,
   ): RunningJob {

@@ -5,15 +5,16 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type OpenReply, sessionOf, settingsFor, waveformRule } from '#main/inference/handlers.ts';
 import { type InferenceThread } from '#main/inference/thread.ts';
 import { type TargetColumn, type TargetValue } from '#main/inference/statistics.ts';
-import { buildEncoder, openModel } from '#main/models/library.ts';
+import { buildEncoder } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { readSourceHead } from '#main/models/sourceHead.ts';
 import { type Project } from '#main/project/project.ts';
 import { metric } from '#main/scoring/registry.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset } from '#main/tasks/dataset.ts';
-import { alignmentEnd, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
+import { alignmentEnd, beyondAudio, isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
 import { openLabels } from '#main/tasks/openLabels.ts';
+import { openScoredModel } from '#main/weights/member.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type Control, type ScoreRow } from '#shared/score.ts';
@@ -60,7 +61,7 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
     }
   }
   const models: EncoderModel[] = [];
-  for (const { path, mapping } of spec.models) models.push(await openModel(path, { mapping }));
+  for (const choice of spec.models) models.push(await openScoredModel(choice));
   refuseTwins(models);
   for (const model of models) checkLayers(model, settings);
 
@@ -109,14 +110,8 @@ export async function prepareScoring(spec: ScoringSpec): Promise<PreparedScoring
   };
 }
 
-/** Refuses what a label cannot be scored by. */
-function checkLabel({ name, kind, values }: LabelColumn, { units, metrics }: ScoringSettings, models: EncoderModel[]): void {
-  for (const id of metrics) {
-    const { name: score, targets } = metric(id);
-    if (kind === 'classification' || targets !== 'classification') continue;
-    const what = kind === 'regression' ? 'holds numbers' : 'holds several labels at once';
-    throw new ForetuneError('usage', `${score} (${id}) tells classes apart, but the label "${name}" ${what}; use logme for it.`);
-  }
+/** Refuses labels of frames where means over utterances are asked for, and where frames have no known times. */
+function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, models: EncoderModel[]): void {
   if (!values.some(isAligned)) return;
   if (units.includes('utterance')) {
     throw new ForetuneError(
@@ -200,13 +195,18 @@ interface GroupUnit {
   labelled: number[];
 }
 
-/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
-const alignmentTolerance = 0.05;
-
 /** Audio after which the statistics so far are committed. Counted in audio, not in time, so that a resumed run adds up in the same order. */
 const secondsPerCommit = 300;
 
 type Weights = 'own' | 'random';
+
+/** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
+export function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+  const base = merge?.base.fingerprint ?? fingerprint;
+  const isFirst = !drawn.has(base);
+  drawn.add(base);
+  return isFirst;
+}
 
 /** Runs a prepared scoring: one pass over the audio per model (and per random-weights control), all layers, labels and units at once. */
 export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Promise<void> {
@@ -214,8 +214,10 @@ export async function runScoring(prepared: PreparedScoring, run: ScoringRun): Pr
   const { settings } = prepared.spec;
   const folder = join(run.engine.cacheDir, 'jobs', prepared.hash.slice(0, 32));
   mkdirSync(folder, { recursive: true });
+  const drawn = new Set<string>();
   const passes = prepared.models.flatMap((model) => {
-    const weights: Weights[] = settings.controls.includes('random-weights') ? ['own', 'random'] : ['own'];
+    const weights: Weights[] =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? ['own', 'random'] : ['own'];
     return weights.map((which) => ({ model, weights: which, key: `${model.fingerprint}/${which}` }));
   });
   const perPass = prepared.groups.reduce((total, group) => total + group.length, 0);
@@ -435,12 +437,9 @@ async function collectStatistics(
         const { seconds } = audio;
         const { path } = prepared.dataset.utterances[utterance];
         const values = columns.map(({ values }): TargetValue => values[utterance]);
-        const beyond = Math.max(...values.map(alignmentEnd)) - seconds;
-        if (beyond > alignmentTolerance) {
-          unit.skipped.push({
-            file: path,
-            message: `its alignment goes on for ${beyond.toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`,
-          });
+        const beyond = beyondAudio(Math.max(...values.map(alignmentEnd)), seconds);
+        if (beyond !== undefined) {
+          unit.skipped.push({ file: path, message: beyond });
         } else {
           try {
             const { frames, labelled } = await thread.call('addUtterance', { samples: audio.samples, values, utterance });
@@ -640,6 +639,7 @@ function recipeOf(prepared: PreparedScoring, run: ScoringRun, { model, weights }
       dtype: model.dtype,
       preprocessing: model.preprocessing,
       notes: model.notes,
+      ...(model.merge ? { merge: model.merge } : {}),
     },
     weights: weights === 'own' ? 'own' : `random, seed ${spec.settings.seed}`,
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, audioColumn: dataset.audioColumn },

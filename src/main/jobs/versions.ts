@@ -11,5 +11,8 @@ export const versions = {
   node: process.versions.node,
 };
 
+/** As `scoring`, for the error rates of speed-ups. */
+export const speedVersion = 1;
+
 /** Raised whenever a change of code changes probes. */
 export const probeVersion = 1;

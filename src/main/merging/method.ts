@@ -51,7 +51,7 @@ export interface MergeSettings {
   /** How DARE makes up for what it dropped: by 1 / density in expectation, or so that the tensor keeps its sum of magnitudes. */
   rescale: 'bernoulli' | 'l1';
   /** One weight per fine-tuned model; equal ones if absent. */
-  weights?: readonly number[];
+  weights?: number[];
   seed: number;
 }
 

@@ -1,22 +1,11 @@
+import { moduleNames, type TensorModule, tensorModules } from '#shared/merge.ts';
+
 /**
  * One name for the same tensor of the same encoder, whoever saved it: Hugging Face's present names without a prefix. Known are the
  * names of transformers with any prefix (`hubert.`, `module.wav2vec2.`), its older weight norm, and fairseq's, which s3prl keeps.
  */
 
-/** The parts of a speech encoder that may be merged differently; `head` is what sits on top of it. */
-export const tensorModules = ['conv', 'projection', 'position', 'attention', 'ffn', 'norm', 'other', 'head'] as const;
-export type TensorModule = (typeof tensorModules)[number];
-
-export const moduleNames: Record<TensorModule, string> = {
-  conv: 'conv encoder',
-  projection: 'feature projection',
-  position: 'positional convolution',
-  attention: 'attention',
-  ffn: 'feed-forward',
-  norm: 'layer norms',
-  other: 'other parameters',
-  head: 'heads',
-};
+export { moduleNames, type TensorModule, tensorModules };
 
 /** Every encoder of the wav2vec 2.0 family has this tensor, first in Hugging Face's naming, then in fairseq's. */
 const landmark = /(?:^|\.)feature_extractor\.conv_layers\.0\.(?:conv|0)\.weight$/;
@@ -79,6 +68,11 @@ export function canonicalNames(names: Iterable<string>): Map<string, { canonical
       return [name, { canonical, isHead }];
     }),
   );
+}
+
+/** Whether a name is that of a usual head: for graphs, where there is no list of what an encoder consists of. */
+export function isUsualHead(canonical: string): boolean {
+  return usualHeads.test(canonical);
 }
 
 /** Statistics of batch norm and counters: they follow from data, not from gradients, and are not merged. */

@@ -2,7 +2,7 @@ import { type Dtype, dtypeBytes, elementCount, type TensorRecord } from '#main/f
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type TensorPlace } from './alpha.ts';
-import { canonicalNames, countBlocks, isBuffer, layerOf, moduleOf } from './names.ts';
+import { canonicalNames, countBlocks, isBuffer, isUsualHead, layerOf, moduleOf } from './names.ts';
 import { type FloatDtype, isFloatDtype } from './rounding.ts';
 
 /** A model as far as its weights go: nothing of them has been read. */
@@ -125,14 +125,8 @@ function isDispensable(canonical: string): boolean {
   return canonical === 'masked_spec_embed';
 }
 
-/**
- * Matches the tensors of fine-tuned models with those of their base and says what becomes of each.
- * Heads and buffers (batch-norm statistics, integers) are never merged: heads follow `heads`, buffers are the base's.
- *
- * @throws ForetuneError `mismatch` for models that do not fit, with the tensor's name and both shapes
- */
-export function planMerge(base: ModelTensors, tuned: readonly ModelTensors[], options: PlanOptions): MergePlan {
-  const plan: MergePlan = {
+function emptyPlan(): MergePlan {
+  return {
     tensors: [],
     parameters: 0,
     bytes: 0,
@@ -145,6 +139,16 @@ export function planMerge(base: ModelTensors, tuned: readonly ModelTensors[], op
     extra: [],
     warnings: [],
   };
+}
+
+/**
+ * Matches the tensors of fine-tuned models with those of their base and says what becomes of each.
+ * Heads and buffers (batch-norm statistics, integers) are never merged: heads follow `heads`, buffers are the base's.
+ *
+ * @throws ForetuneError `mismatch` for models that do not fit, with the tensor's name and both shapes
+ */
+export function planMerge(base: ModelTensors, tuned: readonly ModelTensors[], options: PlanOptions): MergePlan {
+  const plan = emptyPlan();
   for (const model of tuned) checkConfigs(base, model);
   const ours = byCanonicalName(base);
   const theirs = tuned.map(byCanonicalName);
@@ -204,6 +208,63 @@ export function planMerge(base: ModelTensors, tuned: readonly ModelTensors[], op
       `${plan.retyped.length} tensors have another type than the base's, such as ${from} in ${model} where the base has ${to}; the result has ${options.dtype ?? "the base's"}.`,
     );
   }
+  return plan;
+}
+
+/**
+ * The plan for weights of one and the same graph, whose tensors have the same names in all models: exporters rename many of them
+ * (`onnx::MatMul_1234`), so that what is not told by its name counts as `other` of layer 0. Usual heads and buffers are the base's.
+ *
+ * @throws ForetuneError `mismatch`, with the tensor's name and both shapes
+ */
+export function planGraphMerge(base: ModelTensors, tuned: readonly ModelTensors[]): MergePlan {
+  const plan = emptyPlan();
+  const names = canonicalNames(base.tensors.keys());
+  plan.blocks = countBlocks([...names.values()].map(({ canonical }) => canonical));
+  let nameless = 0;
+  for (const [name, record] of base.tensors) {
+    const { canonical } = names.get(name)!;
+    const isHead = isUsualHead(canonical);
+    const module = isHead ? 'head' : moduleOf(canonical);
+    const layer = isHead ? plan.blocks : layerOf(canonical, { blocks: plan.blocks, normsFirst: false });
+    const partners = tuned.map(({ path, tensors }) => {
+      const partner = tensors.get(name);
+      if (!partner)
+        throw new ForetuneError(
+          'mismatch',
+          `${path} has no tensor "${name}", which ${base.path} has in shape ${listed(record.shape)}.`,
+        );
+      if (listed(partner.shape) !== listed(record.shape) || partner.dtype !== record.dtype) {
+        throw new ForetuneError(
+          'mismatch',
+          `Tensor "${name}" is ${record.dtype} ${listed(record.shape)} in ${base.path}, but ${partner.dtype} ${listed(partner.shape)} in ${path}; only exports of one graph can be merged.`,
+        );
+      }
+      return partner;
+    });
+    const action = isHead || isBuffer(canonical) ? 'copy' : 'merge';
+    const size = elementCount(record.shape);
+    plan.tensors.push({
+      canonical,
+      module,
+      layer,
+      name,
+      shape: record.shape,
+      dtype: record.dtype,
+      bytes: size * dtypeBytes[record.dtype],
+      action,
+      base: record,
+      tuned: action === 'merge' ? partners : [],
+    });
+    plan.matched.push(name);
+    if (action === 'merge') plan.parameters += size;
+    if (action === 'merge' && module === 'other' && size > 1) nameless++;
+  }
+  plan.bytes = plan.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (nameless > 0)
+    plan.warnings.push(
+      `${nameless} tensors have names that the exporter made up, so that their layer and module are unknown; an alpha by layer or module treats them as "other" of layer 0.`,
+    );
   return plan;
 }
 

@@ -9,7 +9,7 @@ import { dataType } from '#main/onnx/dataTypes.ts';
 import { GraphBuilder } from '#main/onnx/graph.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { type Parameter, type ParameterSource } from './architectures/context.ts';
+import { type ParameterSource } from './architectures/context.ts';
 import { emitEncoder, waveformInput } from './architectures/encoder.ts';
 import { linkOrCopy, newBuildFolder, writeSideFile } from './cacheFolder.ts';
 import { type Head, noHead } from './heads.ts';
@@ -28,29 +28,18 @@ export interface BuildOptions {
   head?: boolean;
 }
 
-/** The checkpoint's own weights, as byte ranges of hard links to its files. Views that are not row-major are copied. */
-async function ownParameters(
-  graph: GraphBuilder,
-  { path }: EncoderModel,
-  { config, checkpoint, prefix }: HuggingFaceSource,
-  layers: readonly number[],
-  head: Head | null,
+/**
+ * Gives tensors a place in a build's folder: byte ranges of hard links to their files. Views that are not row-major are copied.
+ * @param records by names that are unique among them
+ * @param notes takes what a user should know
+ * @returns where each lies
+ */
+export async function placeTensors(
   folder: string,
-  notes: string[],
-): Promise<ParameterSource> {
-  const records = findParameters(path, config, checkpoint, prefix, layers, head);
-  return (await linkedParameters(records, prefix, folder, notes))(graph);
-}
-
-/** Puts the files that hold some tensors into a folder, for any number of graphs there. Views that are not row-major are copied. */
-export async function linkedParameters(
   records: ReadonlyMap<string, TensorRecord>,
-  prefix: string,
-  folder: string,
   notes: string[],
-): Promise<(graph: GraphBuilder) => ParameterSource> {
+): Promise<(name: string) => PlacedTensor> {
   const isMapped = ({ strides }: TensorRecord) => strides === undefined;
-
   const locations = new Map<string, string>();
   for (const file of new Set([...records.values()].filter(isMapped).map((record) => record.file))) {
     const location = `weights-${locations.size}${extname(file)}`;
@@ -72,16 +61,44 @@ export async function linkedParameters(
         );
   if (views.length > 0) {
     const others = views.length > 1 ? ` and ${views.length - 1} more` : '';
-    notes.push(`Stored out of order in the checkpoint and therefore copied: ${prefix}${views[0][0]}${others}.`);
+    notes.push(`Stored out of order in the checkpoint and therefore copied: ${views[0][1].name}${others}.`);
   }
 
-  const placeOf = ({ name }: Parameter): PlacedTensor => {
+  return (name) => {
     const copy = copies.get(name);
     if (copy) return { dataType: dataType.float, location: sideLocation, ...copy };
     const { dtype, file, offset, length } = records.get(name)!;
     return { dataType: floatTypes[dtype]!, location: locations.get(file)!, offset, length };
   };
-  return (graph) => placedParameters(graph, (name) => records.has(name), placeOf);
+}
+
+/** Puts the files that hold some tensors into a folder, for any number of graphs there: see placeTensors. */
+export async function linkedParameters(
+  records: ReadonlyMap<string, TensorRecord>,
+  folder: string,
+  notes: string[],
+): Promise<(graph: GraphBuilder) => ParameterSource> {
+  const placeOf = await placeTensors(folder, records, notes);
+  return (graph) =>
+    placedParameters(
+      graph,
+      (name) => records.has(name),
+      ({ name }) => placeOf(name),
+    );
+}
+
+/** The checkpoint's own weights. */
+async function ownParameters(
+  graph: GraphBuilder,
+  { path }: EncoderModel,
+  { config, checkpoint, prefix }: HuggingFaceSource,
+  layers: readonly number[],
+  head: Head | null,
+  folder: string,
+  notes: string[],
+): Promise<ParameterSource> {
+  const records = findParameters(path, config, checkpoint, prefix, layers, head);
+  return (await linkedParameters(records, folder, notes))(graph);
 }
 
 /** Weights drawn as before training. Every name exists, so a weight-normed weight is drawn as it is, without its magnitude. */

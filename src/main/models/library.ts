@@ -52,5 +52,12 @@ export async function openModel(path: string, options: { mapping?: OnnxMapping }
 
 /** Puts an encoder's graph where onnxruntime can open it by path. Errors as buildHuggingFaceEncoder and buildOnnxEncoder. */
 export function buildEncoder(model: EncoderModel, options: BuildOptions): Promise<BuiltEncoder> {
-  return model.source.kind === 'onnx' ? buildOnnxEncoder(model, options) : buildHuggingFaceEncoder(model, options);
+  switch (model.source.kind) {
+    case 'huggingface':
+      return buildHuggingFaceEncoder(model, options);
+    case 'onnx':
+      return buildOnnxEncoder(model, options);
+    case 'merged':
+      return model.source.build(options);
+  }
 }

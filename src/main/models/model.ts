@@ -1,5 +1,7 @@
 import { type Checkpoint } from '#main/formats/tensors.ts';
 
+import { type MemberCard } from '#shared/merge.ts';
+
 import { type EncoderConfig } from './config.ts';
 import { type FrontEnd } from './frames.ts';
 import { type Head } from './heads.ts';
@@ -20,6 +22,17 @@ export interface HuggingFaceSource {
   head: Head | null;
   /** Why the head that config.json names cannot be used. */
   headProblem?: string;
+}
+
+/** Weights that are merged when the graph is built: nothing of them is kept. */
+export interface MergedSource {
+  kind: 'merged';
+  build(options: {
+    cacheDir: string;
+    weights: 'own' | { randomSeed: number };
+    layers?: number[];
+    head?: boolean;
+  }): Promise<BuiltEncoder>;
 }
 
 /** What a head gives: logits of characters for every frame, or of classes for the utterance. */
@@ -57,7 +70,9 @@ export interface EncoderModel {
   head: HeadCard | null;
   /** What was guessed or ignored, one sentence each. */
   notes: string[];
-  source: HuggingFaceSource | OnnxSource;
+  /** Of a merge that is not written: what it is made of. */
+  merge?: MemberCard;
+  source: HuggingFaceSource | OnnxSource | MergedSource;
 }
 
 /** A graph on disk that onnxruntime opens by path. */

@@ -177,7 +177,7 @@ export async function writeStages(
   const records = new Map(asked.flatMap(({ whole }) => [...whole].map(([name, { record }]) => [name, record])));
   const attach =
     options.weights === 'link'
-      ? await linkedParameters(records, source.prefix, folder, notes)
+      ? await linkedParameters(records, folder, notes)
       : await copiedParameters(records, folder, 'weights.bin');
   const attachSmall = await quantisedParameters(new Map(asked.flatMap(({ small }) => [...small])), folder);
   const stages: BuiltStage[] = [];

@@ -10,7 +10,7 @@ import { type EncoderModel } from './model.ts';
 
 /** Where a model's tokeniser may lie: its folder; for an ONNX file its own, and the one above a folder called onnx. */
 function foldersOf({ source, path }: EncoderModel): string[] {
-  if (source.kind === 'huggingface') return [path];
+  if (source.kind !== 'onnx') return [path];
   const folder = dirname(source.file);
   return basename(folder) === 'onnx' ? [folder, dirname(folder)] : [folder];
 }

@@ -115,6 +115,11 @@ export class GraphBuilder {
     return this.floatType === dataType.float ? value : this.node('Cast', [value], { to: this.floatType });
   }
 
+  /** A float64 constant: a scalar. */
+  double(value: number): string {
+    return this.#constant('double', dataType.double, [], new Uint8Array(Float64Array.of(value).buffer));
+  }
+
   /** An int64 constant: a scalar, or [n]. */
   integers(values: number | readonly number[]): string {
     return typeof values === 'number'

@@ -16,8 +16,9 @@ const tableRow = z.object({ name: z.string() });
 /** Models, data sets and audio files that are no longer where the project looks for them. */
 function missingFiles(project: Project): ProjectCheck['missing'] {
   const missing: ProjectCheck['missing'] = [];
-  for (const { name, path } of project.models()) {
-    if (!existsSync(path)) missing.push({ kind: 'model', name, path });
+  for (const { name, path, card } of project.models()) {
+    // A merge that was scored without being written has no file of its own.
+    if (card.merge === undefined && !existsSync(path)) missing.push({ kind: 'model', name, path });
   }
   for (const { id, name, path } of project.datasets()) {
     const stat = statSync(path, { throwIfNoEntry: false });

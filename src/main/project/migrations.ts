@@ -145,6 +145,56 @@ export const migrations: readonly Migration[] = [
         notes TEXT NOT NULL,
         PRIMARY KEY (experiment_id, model_id, label, unit, metric, control)
       );
+      CREATE TABLE speed_runs (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        created TEXT NOT NULL,
+        model_id INTEGER NOT NULL REFERENCES models (id),
+        model TEXT NOT NULL,
+        data TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        spec_hash TEXT NOT NULL UNIQUE
+      );
+      CREATE TABLE speed_utterances (
+        run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
+        utterance INTEGER NOT NULL CHECK (utterance >= 0),
+        name TEXT NOT NULL,
+        seconds REAL,
+        reference TEXT NOT NULL,
+        PRIMARY KEY (run_id, utterance)
+      );
+      CREATE TABLE speed_records (
+        run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
+        track TEXT NOT NULL,
+        utterance INTEGER NOT NULL CHECK (utterance >= 0),
+        record TEXT NOT NULL,
+        PRIMARY KEY (run_id, track, utterance)
+      );
+      CREATE TABLE speed_heads (
+        run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        shape TEXT NOT NULL,
+        "values" BLOB NOT NULL,
+        PRIMARY KEY (run_id, name)
+      );
+      CREATE TABLE speed_points (
+        run_id INTEGER NOT NULL REFERENCES speed_runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        point TEXT NOT NULL,
+        recipe_id INTEGER NOT NULL REFERENCES recipes (id),
+        strategy TEXT NOT NULL,
+        setting TEXT NOT NULL,
+        decoding TEXT NOT NULL CHECK (decoding IN ('greedy', 'beam')),
+        wer REAL NOT NULL,
+        cer REAL NOT NULL,
+        macs REAL NOT NULL,
+        seconds REAL,
+        rtf REAL,
+        mean_exit_layer REAL NOT NULL,
+        memory REAL NOT NULL,
+        details TEXT NOT NULL,
+        PRIMARY KEY (run_id, point)
+      );
     `,
   },
 ];

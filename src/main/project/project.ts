@@ -21,10 +21,15 @@ import { experimentQueries } from './experiments.ts';
 import { libraryQueries } from './library.ts';
 import { type Migration } from './migrations.ts';
 import { resultQueries } from './results.ts';
+import { speedQueries } from './speed.ts';
 
 /** An open project file. Every method throws ForetuneError only; writes are one transaction each. */
 export interface Project
-  extends ReturnType<typeof libraryQueries>, ReturnType<typeof experimentQueries>, ReturnType<typeof resultQueries> {
+  extends
+    ReturnType<typeof libraryQueries>,
+    ReturnType<typeof experimentQueries>,
+    ReturnType<typeof resultQueries>,
+    ReturnType<typeof speedQueries> {
   /** Absolute path, or ':memory:'. */
   readonly path: string;
   readonly name: string;
@@ -56,6 +61,7 @@ function projectOn(connection: Connection): Project {
       ...libraryQueries(connection),
       ...experimentQueries(connection),
       ...resultQueries(connection),
+      ...speedQueries(connection),
       path,
       mode,
       health: connection.health,

@@ -11,12 +11,12 @@ import { sectionAgreements } from './truthAgreement.ts';
 import { writeWhole } from './writeWhole.ts';
 
 /** Numbers are written in full; text that a spreadsheet would run as a formula gets an apostrophe in front. */
-const options = { header: true, escape_formulas: true } as const;
+export const csvOptions = { header: true, escape_formulas: true } as const;
 
 /** The tidy table of scores: the columns of `foretune score`, a row per score. */
 export function scoresCsv(rows: readonly ScoreRow[]): string {
   const lines = rows.map((row) => scoreColumns.map((column) => row[column]));
-  return stringify(lines, { ...options, columns: [...scoreColumns] });
+  return stringify(lines, { ...csvOptions, columns: [...scoreColumns] });
 }
 
 /** Writes the table of scores to a file. Throws `no-space`, `not-found` or `unreadable`. */
@@ -48,7 +48,7 @@ export function recipesCsv(
       value,
     ]),
   );
-  return stringify(rows, { ...options, columns: ['recipe', 'experiment', 'model', 'control', 'key', 'value'] });
+  return stringify(rows, { ...csvOptions, columns: ['recipe', 'experiment', 'model', 'control', 'key', 'value'] });
 }
 
 type Scored = Pick<ReportInput, 'scores' | 'experiments' | 'models'>;
@@ -87,7 +87,7 @@ export function rankingCsv({ scores, experiments, models }: Scored): string {
     'rank_low',
     'rank_high',
   ];
-  return stringify(rows, { ...options, columns: [...columns, 'probability_best', 'probability_beats_next'] });
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'probability_best', 'probability_beats_next'] });
 }
 
 /** How each score agrees with what was measured. */
@@ -124,5 +124,5 @@ export function agreementCsv({ scores, experiments, models, truth = [] }: Scored
     'spearman_low',
     'spearman_high',
   ];
-  return stringify(rows, { ...options, columns: [...columns, 'kendall', 'kendall_p', 'weighted_tau', 'remark'] });
+  return stringify(rows, { ...csvOptions, columns: [...columns, 'kendall', 'kendall_p', 'weighted_tau', 'remark'] });
 }

@@ -11,6 +11,7 @@ import { type TableFigure } from '#shared/figures/table.ts';
 import { textWidth, wrapText } from '#shared/figures/textWidth.ts';
 
 import { rankNote } from './ranking.ts';
+import { type FigureReport } from './figureReport.ts';
 import { type ReportDocument, type ReportSection } from './scoreReport.ts';
 
 /** Points. */
@@ -140,11 +141,14 @@ function rankingContent({ sections }: ReportDocument): Content[] {
 }
 
 /** Several tasks side by side, and what the scores are worth where there is truth to hold them against. */
-function comparisonContent({ tasks, agreements }: ReportDocument): Content[] {
+function comparisonContent({ tasks, agreements, layerSums }: ReportDocument): Content[] {
   const page = pageOf('portrait');
   const heading = (text: string): Content => ({ text, style: 'section', pageBreak: 'before', pageOrientation: page.orientation });
   return [
     ...(tasks.length > 0 ? [heading('Task by task'), ...tasks.flatMap((table) => titledTable(table, page))] : []),
+    ...(layerSums.length > 0
+      ? [heading('Weighted sums of layers'), ...layerSums.flatMap((table) => titledTable(table, page))]
+      : []),
     ...agreements.flatMap(({ heading: name, reading, table, scatter }): Content[] => [
       heading(`Scores against the truth, ${name}`),
       { text: reading, margin: [0, 0, 0, 4] },
@@ -200,18 +204,23 @@ function recipeContent({ recipes }: ReportDocument, page: Page): Content[] {
   return content;
 }
 
-function definition(report: ReportDocument): TDocumentDefinitions {
+/** Pages with a title, running head and foot. */
+function framed(
+  { title, subtitle }: Pick<ReportDocument, 'title' | 'subtitle'>,
+  subject: string,
+  content: Content[],
+): TDocumentDefinitions {
   const page = pageOf('portrait');
   const small = { fontSize: 7.5, color: palette.quiet };
   return {
     pageSize: 'A4',
     pageOrientation: page.orientation,
     pageMargins: [margin, headerHeight, margin, footerHeight],
-    info: { title: `${report.title}: layer scores`, creator: 'Foretune', producer: 'Foretune' },
-    header: (current) => (current === 1 ? null : { text: report.title, ...small, margin: [margin, 28, margin, 0] }),
+    info: { title: `${title}: ${subject}`, creator: 'Foretune', producer: 'Foretune' },
+    header: (current) => (current === 1 ? null : { text: title, ...small, margin: [margin, 28, margin, 0] }),
     footer: (current, count) => ({
       columns: [
-        { text: report.subtitle, ...small },
+        { text: subtitle, ...small },
         { text: `${current}/${count}`, ...small, alignment: 'right', width: 60 },
       ],
       margin: [margin, 16, margin, 0],
@@ -223,29 +232,48 @@ function definition(report: ReportDocument): TDocumentDefinitions {
       question: { bold: true, margin: [0, 6, 0, 1] },
     },
     content: [
-      { text: wrapText(report.title, page.width, 18, true).join('\n'), style: 'title' },
-      { text: report.subtitle, color: palette.quiet, margin: [0, 0, 0, 14] },
-      { text: 'In short', style: 'section' },
-      { ul: report.summary, margin: [0, 0, 0, 12] },
-      ...report.notes.flatMap(({ heading, text }): Content[] => [
-        { text: heading, style: 'section' },
-        { text, margin: [0, 0, 0, 12] },
-      ]),
-      { text: 'How to read the scores', style: 'section' },
-      ...report.guide.map(({ question, answer }): Content => ({
-        unbreakable: true,
-        stack: [{ text: question, style: 'question' }, { text: answer }],
-      })),
-      ...report.sections.flatMap(sectionContent),
-      ...rankingContent(report),
-      ...comparisonContent(report),
-      ...recipeContent(report, page),
+      { text: wrapText(title, page.width, 18, true).join('\n'), style: 'title' },
+      { text: subtitle, color: palette.quiet, margin: [0, 0, 0, 14] },
+      ...content,
     ],
   };
 }
 
-/** The report as a PDF file's bytes: vector figures, embedded fonts, no network and no file but the fonts. */
-export async function reportPdf(report: ReportDocument): Promise<Uint8Array> {
+function definition(report: ReportDocument): TDocumentDefinitions {
+  return framed(report, 'layer scores', [
+    { text: 'In short', style: 'section' },
+    { ul: report.summary, margin: [0, 0, 0, 12] },
+    ...report.notes.flatMap(({ heading, text }): Content[] => [
+      { text: heading, style: 'section' },
+      { text, margin: [0, 0, 0, 12] },
+    ]),
+    { text: 'How to read the scores', style: 'section' },
+    ...report.guide.map(({ question, answer }): Content => ({
+      unbreakable: true,
+      stack: [{ text: question, style: 'question' }, { text: answer }],
+    })),
+    ...report.sections.flatMap(sectionContent),
+    ...rankingContent(report),
+    ...comparisonContent(report),
+    ...recipeContent(report, pageOf('portrait')),
+  ]);
+}
+
+function figureReportDefinition({ sections, summary, subject, ...report }: FigureReport): TDocumentDefinitions {
+  const page = pageOf('portrait');
+  return framed(report, subject, [
+    { text: 'In short', style: 'section' },
+    { ul: summary, margin: [0, 0, 0, 12] },
+    ...sections.flatMap(({ heading, statements, figures, tables }): Content[] => [
+      { text: heading, style: 'section', margin: [0, 8, 0, 6] },
+      ...(statements.length > 0 ? [{ ul: [...statements], margin: [0, 0, 0, 4] } satisfies Content] : []),
+      ...figures.map((figure): Content => ({ unbreakable: true, stack: [figureContent(figure, page, 0.6)] })),
+      ...tables.flatMap((table) => titledTable(table, page)),
+    ]),
+  ]);
+}
+
+async function rendered(document: TDocumentDefinitions): Promise<Uint8Array> {
   const fonts = fontFiles();
   const allowed = new Set<string>(Object.values(fonts));
   // Loaded when a report is made: it is the largest of all imports.
@@ -253,5 +281,15 @@ export async function reportPdf(report: ReportDocument): Promise<Uint8Array> {
   pdfmake.setFonts({ [fontName]: fonts });
   pdfmake.setUrlAccessPolicy(() => false);
   pdfmake.setLocalAccessPolicy((path) => allowed.has(path));
-  return pdfmake.createPdf(definition(report)).getBuffer();
+  return pdfmake.createPdf(document).getBuffer();
+}
+
+/** The report as a PDF file's bytes: vector figures, embedded fonts, no network and no file but the fonts. */
+export function reportPdf(report: ReportDocument): Promise<Uint8Array> {
+  return rendered(definition(report));
+}
+
+/** A report of figures and tables as a PDF file's bytes. */
+export function figureReportPdf(report: FigureReport): Promise<Uint8Array> {
+  return rendered(figureReportDefinition(report));
 }

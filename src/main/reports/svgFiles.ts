@@ -3,7 +3,7 @@ import { figureSvg } from '#shared/figures/svg.ts';
 import { type ReportDocument } from './scoreReport.ts';
 
 /** A file name of letters, digits, dots and hyphens. */
-function cleanName(text: string): string {
+export function cleanName(text: string): string {
   const clean = text
     .normalize('NFKD')
     .replace(/[^A-Za-z0-9.]+/g, '-')

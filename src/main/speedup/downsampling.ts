@@ -53,7 +53,8 @@ export function applyFilter(filter: StridedFilter, samples: Float32Array): Float
   return Float32Array.from({ length: filteredLength(filter, samples.length) }, (_, k) => {
     const start = k * stride - before;
     let sum = 0;
-    for (let j = Math.max(0, -start); j < weights.length && start + j < samples.length; j++) sum += weights[j] * samples[start + j];
+    for (let j = Math.max(0, -start); j < weights.length && start + j < samples.length; j++)
+      sum += weights[j] * samples[start + j];
     return sum;
   });
 }
@@ -70,11 +71,7 @@ export function framesAfter(
 }
 
 /** The fewest samples that give a frame. */
-export function shortestInput(
-  downsampling: Downsampling | null,
-  filter: StridedFilter | null,
-  frontEnd: FrontEnd,
-): number {
+export function shortestInput(downsampling: Downsampling | null, filter: StridedFilter | null, frontEnd: FrontEnd): number {
   let [low, high] = [1, 1];
   while (framesAfter(downsampling, filter, frontEnd, high) === 0) high *= 2;
   while (low < high) {

@@ -41,12 +41,7 @@ const leastNorm = 1e-8;
  * Cosine similarity of two successive layers, summed over frames (Zaiem et al. 2023, section 2.3).
  * @param current, previous frames x width, row-major
  */
-export function similaritySum(
-  current: ArrayLike<number>,
-  previous: ArrayLike<number>,
-  frames: number,
-  width: number,
-): FrameSum {
+export function similaritySum(current: ArrayLike<number>, previous: ArrayLike<number>, frames: number, width: number): FrameSum {
   let sum = 0;
   for (let frame = 0; frame < frames; frame++) {
     let [product, a, b] = [0, 0, 0];
@@ -121,17 +116,21 @@ const significant = (value: number, digits: number): number => Number(value.toPr
 const gridSize = 8;
 
 /**
- * Thresholds that spread the exits of this model over its layers: evenly placed quantiles of each group's most willing value, so that
- * the first lets nearly all leave at once and the last nearly none. Published grids fit one model; statistics of others differ.
+ * Thresholds that spread the exits of this model evenly over its layers, from the most willing to leave on. Published grids fit one
+ * model; statistics of others differ. A group passes exit k if no value up to there fires, which its extreme so far decides; the number
+ * of extremes that do not fire is the sum of exits passed, so evenly placed quantiles of them give evenly placed mean exits.
  * @param values the statistic of every group at every exit but the last, [group][exit]
  */
 export function thresholdGrid(rule: ExitRule, values: readonly (readonly number[])[]): number[] {
-  const all = values.flat().filter(Number.isFinite);
-  if (all.length === 0) return [];
-  const sorted = Float64Array.from(all).sort();
+  const extremes = values.flatMap((ofGroup) => {
+    let so = rule === 'entropy' ? Infinity : -Infinity;
+    return ofGroup.map((value) => (so = rule === 'entropy' ? Math.min(so, value) : Math.max(so, value)));
+  });
+  const sorted = Float64Array.from(extremes.filter(Number.isFinite)).sort();
+  if (sorted.length === 0) return [];
   const found = Array.from({ length: gridSize }, (_, step) => {
-    const share = (step + 0.5) / gridSize;
-    return significant(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))], 3);
+    const place = Math.floor(((step + 0.5) / gridSize) * sorted.length);
+    return significant(sorted[place], rule === 'entropy' ? 3 : 4);
   });
   const ordered = [...new Set(found)].sort((a, b) => a - b);
   return rule === 'entropy' ? ordered.reverse() : ordered;

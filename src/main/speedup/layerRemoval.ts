@@ -25,7 +25,8 @@ export function defaultKept(blocks: number): number[] {
 
 /** `first 4 of 6`, or `without 2, 5`. */
 export function describeBlocks(blocks: number, kept: readonly number[]): string {
-  if (kept.every((block, i) => block === i + 1)) return kept.length === blocks ? 'all blocks' : `first ${kept.length} of ${blocks}`;
+  if (kept.every((block, i) => block === i + 1))
+    return kept.length === blocks ? 'all blocks' : `first ${kept.length} of ${blocks}`;
   const dropped = keepFirst(blocks, blocks).filter((block) => !kept.includes(block));
   return `without ${dropped.length === 1 ? 'block' : 'blocks'} ${dropped.join(', ')}`;
 }

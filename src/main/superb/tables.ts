@@ -116,12 +116,40 @@ export function scoreRuns(
   anchors: SuperbAnchors,
   tasks = tasksOf(runs, anchors),
 ): { tasks: string[]; rows: SuperbRow[]; misprints: Misprint[] } {
-  const scored = runs.map(({ run, values, printed }) => ({ run, printed, score: superbScore(run, values, anchors, tasks) }));
+  const rows = runs.map(({ run, values }) => ({ run, score: superbScore(run, values, anchors, tasks) }));
   return {
     tasks,
-    rows: scored.map(({ run, score }) => ({ run, score })),
-    misprints: scored.flatMap(({ run, printed, score }) =>
-      printed === null || Math.abs(printed - score) <= printedTolerance ? [] : [{ run, printed, score }],
+    rows,
+    misprints: misprints(
+      runs,
+      rows.map(({ score }) => score),
     ),
   };
+}
+
+/** The score of a run, or the sentence that says why it has none. */
+export interface SuperbOutcome {
+  run: string;
+  score: number | null;
+  problem: string | null;
+}
+
+/** As `scoreRuns`, but a run without a value, or tasks without a scale, spoil only what they touch: for tables being filled in. */
+export function scoreEach(runs: readonly SuperbRun[], anchors: SuperbAnchors, tasks: readonly string[]): SuperbOutcome[] {
+  return runs.map(({ run, values }) => {
+    try {
+      return { run, score: superbScore(run, values, anchors, tasks), problem: null };
+    } catch (error) {
+      if (error instanceof ForetuneError) return { run, score: null, problem: error.message };
+      throw error;
+    }
+  });
+}
+
+/** Printed scores that do not follow from the row's own metrics, to the two decimals that are printed. */
+export function misprints(runs: readonly SuperbRun[], scores: readonly (number | null)[]): Misprint[] {
+  return runs.flatMap(({ run, printed }, i) => {
+    const score = scores[i];
+    return printed === null || score === null || Math.abs(printed - score) <= printedTolerance ? [] : [{ run, printed, score }];
+  });
 }

@@ -58,6 +58,15 @@ export function alignmentEnd(value: LabelValue | null): number {
   return isAligned(value) ? (value.ends.at(-1) ?? 0) : 0;
 }
 
+/** Alignments are rounded, and some tools count the last frame whole: what ends this little after the audio is still its own, in seconds. */
+const tolerance = 0.05;
+
+/** The sentence for an alignment that ends after its audio does; undefined where it fits. */
+export function beyondAudio(end: number, seconds: number): string | undefined {
+  if (!(end - seconds > tolerance)) return undefined;
+  return `its alignment goes on for ${(end - seconds).toFixed(3)} s after the audio ends (${seconds.toFixed(3)} s), so it is that of another recording; the file is left out.`;
+}
+
 /** Classes in an order that is the same everywhere: whole numbers by value, everything else by code unit. */
 export function sortClasses(classes: Iterable<string>): string[] {
   const list = [...classes];

@@ -1,20 +1,25 @@
 import { type Agreement, type Change, Comparison } from '#main/merging/diagnostics.ts';
 import { createScratch } from '#main/merging/method.ts';
 import { type TensorModule, tensorModules } from '#main/merging/names.ts';
-import { type MergePlan, planMerge, type PlannedTensor } from '#main/merging/plan.ts';
+import { type MergePlan, type PlannedTensor } from '#main/merging/plan.ts';
 import { authorsRank, MagnitudeSurvey } from '#main/merging/trimming.ts';
 import { ForetuneError } from '#shared/errors.ts';
+import { type Progress } from '#shared/jobs.ts';
 
 import { createTurns, cut, readPieces } from './chunks.ts';
-import { openWeights, type WeightSource } from './open.ts';
+import { openWeights, planSources, type WeightSource } from './open.ts';
+import { Progressing } from './progressing.ts';
 import { TensorReader } from './reader.ts';
 
 const pieceElements = 1 << 19;
 
+/** Told how many elements of each model have been worked off. */
+type OnElements = (count: number) => void;
+
 async function compareTensors(
   tensors: readonly PlannedTensor[],
   models: number,
-  { thresholds, signal }: { thresholds?: readonly number[]; signal?: AbortSignal },
+  { thresholds, signal, onElements }: { thresholds?: readonly number[]; signal?: AbortSignal; onElements?: OnElements },
 ): Promise<Map<PlannedTensor, Comparison>> {
   const found = new Map<PlannedTensor, Comparison>(tensors.map((tensor) => [tensor, new Comparison(models)]));
   const scratch = createScratch(models);
@@ -24,6 +29,7 @@ async function compareTensors(
       loaded.checkFinite();
       const chunk = loaded.values();
       found.get(loaded.piece.tensor)!.see(chunk, scratch(chunk.count), thresholds);
+      onElements?.(chunk.count);
     }
     return found;
   } finally {
@@ -111,16 +117,18 @@ async function trimThresholds(
   tensors: readonly PlannedTensor[],
   models: number,
   density: number,
-  signal?: AbortSignal,
+  { signal, onElements, onReading }: { signal?: AbortSignal; onElements: OnElements; onReading: () => void },
 ): Promise<number[]> {
   if (density === 1) return new Array<number>(models).fill(0);
   const survey = new MagnitudeSurvey(models, authorsRank(plan.parameters, density));
   const reader = new TensorReader();
   try {
     while (!survey.isDone) {
+      onReading();
       for await (const loaded of readPieces(reader, cut(tensors, pieceElements), createTurns(), signal)) {
         loaded.checkFinite();
         survey.see(loaded.values());
+        onElements(loaded.piece.count);
       }
       survey.end();
     }
@@ -138,16 +146,33 @@ async function trimThresholds(
 export async function compareModels(
   a: string,
   b: readonly string[],
-  { density, signal }: { density?: number; signal?: AbortSignal } = {},
+  { density, signal, onProgress }: { density?: number; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
 ): Promise<ModelComparison> {
   if (density !== undefined && !(density > 0 && density <= 1))
     throw new ForetuneError('usage', `A density of ${density} is no share; give one above 0 and at most 1.`);
   const [base, ...tuned] = await Promise.all([a, ...b].map(openWeights));
-  const plan = planMerge(base, tuned, { heads: 'drop', canonicalNames: true });
+  const plan = planSources(base, tuned, { heads: 'drop', canonicalNames: true });
   const tensors = plan.tensors.filter(({ action }) => action === 'merge');
   const names = distinctNames(tuned);
-  const thresholds = density === undefined ? undefined : await trimThresholds(plan, tensors, tuned.length, density, signal);
-  const compared = await compareTensors(tensors, tuned.length, { thresholds, signal });
+  const progress = new Progressing(plan.parameters, onProgress);
+  let reading = 0;
+  const thresholds =
+    density === undefined
+      ? undefined
+      : await trimThresholds(plan, tensors, tuned.length, density, {
+          signal,
+          onElements: (count) => progress.add(count, `finding what TIES would keep, reading ${reading}`),
+          onReading: () => {
+            progress.restart();
+            reading++;
+          },
+        });
+  progress.restart();
+  const compared = await compareTensors(tensors, tuned.length, {
+    thresholds,
+    signal,
+    onElements: (count) => progress.add(count, 'comparing the weights'),
+  });
 
   const parts = new Map<string, { module: TensorModule; layer: number; sums: Comparison }>();
   const total = new Comparison(tuned.length);

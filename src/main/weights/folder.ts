@@ -3,8 +3,7 @@ import { access, copyFile, mkdir, readdir, rename, rm, statfs, writeFile } from 
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { type AtomicFile, createAtomicFile, writeError } from '#main/formats/atomicFile.ts';
-import { encodeSafetensorsHeader } from '#main/formats/safetensors.ts';
-import { type PlannedTensor } from '#main/merging/plan.ts';
+import { encodeSafetensorsHeader, type TensorLayout } from '#main/formats/safetensors.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type MergeSink } from './mergeTensors.ts';
@@ -49,7 +48,7 @@ export async function checkVacant(out: string): Promise<string[]> {
   if (await exists(place))
     throw new ForetuneError(
       'mismatch',
-      `${place} exists already; nothing was overwritten. Choose another --out, or remove it first.`,
+      `${place} exists already; nothing was overwritten. Give another name, or remove it first.`,
     );
   const beside = await readdir(dirname(place)).catch(() => []);
   return beside
@@ -57,7 +56,7 @@ export async function checkVacant(out: string): Promise<string[]> {
     .map((name) => join(dirname(place), name));
 }
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** One model of the result. */
 export interface MemberFolder {
@@ -83,7 +82,7 @@ export interface FolderWriter extends MergeSink {
 export async function createModelFolders(
   out: string,
   names: readonly string[],
-  tensors: readonly PlannedTensor[],
+  tensors: readonly TensorLayout[],
 ): Promise<FolderWriter> {
   const place = resolve(out);
   const temporary = `${place}.${randomBytes(4).toString('hex')}.part`;

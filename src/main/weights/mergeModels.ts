@@ -1,9 +1,10 @@
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
-import { type Dtype } from '#main/formats/tensors.ts';
-import { type AlphaSchedule, checkSchedule } from '#main/merging/alpha.ts';
+import { type Dtype, elementCount } from '#main/formats/tensors.ts';
+import { type AlphaSchedule, checkSchedule, fitsPattern } from '#main/merging/alpha.ts';
 import { type MergeMethod, type MergeSettings } from '#main/merging/method.ts';
-import { describePlan, type HeadRule, type MergePlan, planMerge } from '#main/merging/plan.ts';
+import { type TensorModule, tensorModules } from '#main/merging/names.ts';
+import { describePlan, type HeadRule, type MergePlan } from '#main/merging/plan.ts';
 import { mergeMethod } from '#main/merging/registry.ts';
 import { type FloatDtype } from '#main/merging/rounding.ts';
 import { readJsonObject } from '#main/models/jsonFile.ts';
@@ -13,7 +14,8 @@ import { type Progress } from '#shared/jobs.ts';
 import { type ConvEncoderCheck, checkConvEncoder } from './compareModels.ts';
 import { checkVacant, companionsOf, createModelFolders, type MemberFolder } from './folder.ts';
 import { mergeTensors } from './mergeTensors.ts';
-import { openWeights, type WeightSource } from './open.ts';
+import { createOnnxFolders } from './onnxWeights.ts';
+import { openWeights, planSources, type WeightSource } from './open.ts';
 import { describeTypes, makeCard, makeRecipe, type MergeRecipe, recipeFile, type RecipeModel } from './recipe.ts';
 
 export interface MergeRequest {
@@ -36,6 +38,12 @@ export interface MergeOutline {
   finetuned: { name: string; path: string; fingerprint: string }[];
   heads: HeadRule;
   parameters: number;
+  /** Index of the last layer. */
+  layers: number;
+  /** What is merged, by part of the encoder. */
+  modules: { module: TensorModule; tensors: number; parameters: number }[];
+  /** Of each rule by name: how many merged tensors it fits. */
+  rules: { pattern: string; tensors: number }[];
   /** Of one result. */
   bytes: number;
   results: number;
@@ -67,7 +75,8 @@ interface Prepared {
   copies: { from: string; name: string }[];
 }
 
-function checkSettings(request: MergeRequest, method: MergeMethod): void {
+/** Refuses what a method cannot be told. @throws ForetuneError `usage` */
+export function checkSettings(request: Pick<MergeRequest, 'settings' | 'finetuned' | 'alphas'>, method: MergeMethod): void {
   const { settings, finetuned, alphas } = request;
   const { density, weights } = settings;
   if (finetuned.length < method.models.min || finetuned.length > method.models.max) {
@@ -115,7 +124,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   const skeleton = request.heads === 'finetuned' ? tuned[0] : base;
   const configured = skeleton.folder ? skeleton : [base, ...tuned].find(({ folder }) => folder !== undefined);
   const isBorrowed = configured !== undefined && configured !== skeleton;
-  const plan = planMerge(base, tuned, { heads: request.heads, dtype: request.dtype, canonicalNames: isBorrowed });
+  const plan = planSources(base, tuned, { heads: request.heads, dtype: request.dtype, canonicalNames: isBorrowed });
   if (plan.parameters === 0) throw new ForetuneError('mismatch', `${base.path} has no weights that could be merged.`);
 
   const warnings = [...plan.warnings];
@@ -124,7 +133,16 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   }
   for (const model of tuned)
     if (model.fingerprint === base.fingerprint) warnings.push(`${model.name} is the same model as the base.`);
-  if (!configured)
+  const { onnx } = base;
+  if (onnx) {
+    if (request.dtype !== undefined)
+      throw new ForetuneError('usage', `${base.path} is an ONNX graph, which is merged in the types it has; leave the type out.`);
+    if (request.heads !== 'base')
+      throw new ForetuneError(
+        'usage',
+        `${base.path} is an ONNX graph, whose head is part of it; only the base's head can be kept.`,
+      );
+  } else if (!configured)
     warnings.push(
       'None of the models has a config.json; the result will hold weights only, which transformers cannot open by itself.',
     );
@@ -140,6 +158,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
 
   const copies: Prepared['copies'] = [];
   const companionFolders = [
+    onnx && dirname(onnx.file),
     configured?.folder,
     ...(request.heads === 'finetuned' ? [] : tuned.map(({ folder }) => folder)),
   ].filter((folder) => folder !== undefined);
@@ -154,6 +173,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   const dtypes: MergeOutline['dtypes'] = {};
   for (const { dtype } of plan.tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const told = ({ name, path, fingerprint }: WeightSource) => ({ name, path, fingerprint });
+  const toMerge = plan.tensors.filter(({ action }) => action === 'merge');
   const copied = plan.tensors.filter(({ action }) => action === 'copy').map(({ name }) => name);
   const outline: MergeOutline = {
     method: method.id,
@@ -161,6 +181,16 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
     finetuned: tuned.map(told),
     heads: request.heads,
     parameters: plan.parameters,
+    layers: plan.blocks,
+    modules: tensorModules.flatMap((module) => {
+      const own = toMerge.filter((tensor) => tensor.module === module);
+      const parameters = own.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+      return own.length === 0 ? [] : [{ module, tensors: own.length, parameters }];
+    }),
+    rules: (request.alphas[0].rules ?? []).map(({ pattern }) => ({
+      pattern,
+      tensors: toMerge.filter(({ canonical }) => fitsPattern(canonical, pattern)).length,
+    })),
     bytes: plan.bytes,
     results: request.alphas.length,
     matched: plan.matched.length,
@@ -175,7 +205,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
     dtypes,
     convEncoder,
     files: [
-      'model.safetensors',
+      ...(onnx ? [basename(onnx.file), ...onnx.external.map(({ location }) => location)] : ['model.safetensors']),
       ...(configured ? ['config.json'] : []),
       ...copies.map(({ name }) => name),
       'README.md',
@@ -207,7 +237,8 @@ async function configText(folder: string, dtype?: FloatDtype): Promise<string> {
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-async function recipeModel({ name, path, fingerprint, folder }: WeightSource): Promise<RecipeModel> {
+async function recipeModel({ name, path, fingerprint, folder: own, onnx }: WeightSource): Promise<RecipeModel> {
+  const folder = own ?? (onnx && dirname(onnx.file));
   const earlier = folder === undefined ? undefined : await readJsonObject(join(folder, recipeFile));
   return { name, path, fingerprint, ...(earlier ? { recipe: earlier.json } : {}) };
 }
@@ -256,10 +287,13 @@ export async function mergeModels(
   const config = configFolder === undefined ? undefined : await configText(configFolder, request.dtype);
   const folders = names.map((name, i): MemberFolder => {
     const title = name === '' ? basename(out) : `${basename(out)} ${name}`;
-    const texts = { 'README.md': makeCard(title, recipes[i]), [recipeFile]: `${JSON.stringify(recipes[i], null, 2)}\n` };
+    const texts = {
+      'README.md': makeCard(title, recipes[i], base.onnx ? 'onnx' : 'transformers'),
+      [recipeFile]: `${JSON.stringify(recipes[i], null, 2)}\n`,
+    };
     return { name, texts: config === undefined ? texts : { 'config.json': config, ...texts } };
   });
-  const writer = await createModelFolders(out, names, plan.tensors);
+  const writer = base.onnx ? await createOnnxFolders(out, names, base.onnx) : await createModelFolders(out, names, plan.tensors);
   try {
     await mergeTensors({ plan, method, settings: request.settings, members: request.alphas, sink: writer, signal, onProgress });
     await writer.commit(folders, copies);

@@ -16,6 +16,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
 
 import { createTurns, cut, type LoadedPiece, type Piece, readPieces } from './chunks.ts';
+import { Progressing } from './progressing.ts';
 import { TensorReader, viewValues } from './reader.ts';
 
 /** Memory for all that is read, made and written at a time. */
@@ -27,7 +28,7 @@ const largestWholeTensor = 1 << 22;
 /** Where merged values go. */
 export interface MergeSink {
   /** Bytes of one member's tensor, from byte `start` of it. They may be overwritten once the promise has settled. */
-  write(member: number, tensor: PlannedTensor, start: number, bytes: Uint8Array): Promise<void>;
+  write(member: number, tensor: Pick<PlannedTensor, 'name'>, start: number, bytes: Uint8Array): Promise<void>;
 }
 
 export interface MergeWork {
@@ -54,33 +55,6 @@ function pieceLimit({ plan, method, members }: MergeWork): number {
     1 << 14,
     Math.min(method.surveysTensors ? largestWholeTensor : largestPiece, Math.floor(memoryBudget / perElement)),
   );
-}
-
-class Progressing {
-  private readonly total: number;
-  private readonly tell: (progress: Progress) => void;
-  private started = performance.now();
-  private done = 0;
-  private told = 0;
-
-  constructor(total: number, tell: (progress: Progress) => void = () => undefined) {
-    this.total = total;
-    this.tell = tell;
-  }
-
-  restart(): void {
-    this.started = performance.now();
-    this.done = 0;
-  }
-
-  add(elements: number, doing: string): void {
-    this.done += elements;
-    const now = performance.now();
-    if (this.done < this.total && now - this.told < 100) return;
-    this.told = now;
-    const secondsLeft = (((now - this.started) / 1000) * (this.total - this.done)) / Math.max(1, this.done);
-    this.tell({ done: this.done, total: this.total, doing, speed: null, secondsLeft });
-  }
 }
 
 const factsOf = ({ canonical, shape }: PlannedTensor): TensorFacts => ({ canonical, size: elementCount(shape) });

@@ -5,11 +5,14 @@ import { openFile } from '#main/formats/bytes.ts';
 import { openSafetensors } from '#main/formats/safetensors.ts';
 import { type Checkpoint } from '#main/formats/tensors.ts';
 import { openTorchCheckpoint } from '#main/formats/torchCheckpoint.ts';
-import { type ModelTensors } from '#main/merging/plan.ts';
+import { type MergePlan, type ModelTensors, planGraphMerge, planMerge, type PlanOptions } from '#main/merging/plan.ts';
 import { fingerprintOf } from '#main/models/fingerprint.ts';
 import { openHuggingFaceModel } from '#main/models/huggingFace.ts';
 import { readJsonObject } from '#main/models/jsonFile.ts';
+import { findOnnxFile } from '#main/models/onnxModel.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
+
+import { type OnnxWeights, openOnnxWeights, refuseOtherGraphs } from './onnxWeights.ts';
 
 /** A model's weights as a user gave them. */
 export interface WeightSource extends ModelTensors {
@@ -19,8 +22,16 @@ export interface WeightSource extends ModelTensors {
   name: string;
   /** The folder with config.json and its companions; undefined for a bare checkpoint. */
   folder?: string;
-  checkpoint: Checkpoint;
+  /** Of an ONNX file: its graph. */
+  onnx?: OnnxWeights;
   fingerprint: string;
+}
+
+/** The plan for models as they were opened: checkpoints, or exports of one graph. Errors as planMerge and refuseOtherGraphs. */
+export function planSources(base: WeightSource, tuned: readonly WeightSource[], options: PlanOptions): MergePlan {
+  if ([base, ...tuned].every(({ onnx }) => onnx === undefined)) return planMerge(base, tuned, options);
+  refuseOtherGraphs(base, tuned);
+  return planGraphMerge(base, tuned);
 }
 
 /** Where transformers looks for weights, in its order. */
@@ -28,6 +39,7 @@ const usualFiles = ['model.safetensors', 'model.safetensors.index.json', 'pytorc
 const safetensorsExtension = '.safetensors';
 const torchExtensions = ['.bin', '.pt', '.pth', '.ckpt'];
 
+const isOnnx = (path: string): boolean => path.toLowerCase().endsWith('.onnx');
 const isIndex = (name: string): boolean => name.endsWith('.index.json');
 const looksLikeWeights = (name: string): boolean =>
   [safetensorsExtension, ...torchExtensions].includes(extname(name).toLowerCase());
@@ -38,6 +50,8 @@ async function findWeights(folder: string): Promise<string> {
   const usual = usualFiles.find((name) => names.includes(name));
   if (usual !== undefined) return join(folder, usual);
   // Training leaves other pickles beside the weights.
+  const graphs = await findOnnxFile(folder).catch(() => undefined);
+  if (graphs !== undefined && !names.some(looksLikeWeights)) return graphs;
   const candidates = names
     .filter((name) => looksLikeWeights(name) && !/^(?:optimizer|scheduler|rng_state|training_args|scaler)/.test(name))
     .sort();
@@ -62,12 +76,6 @@ async function isTorch(path: string): Promise<boolean> {
 }
 
 async function openCheckpoint(path: string): Promise<Checkpoint> {
-  if (path.toLowerCase().endsWith('.onnx')) {
-    throw new ForetuneError(
-      'unsupported',
-      `${path} is an ONNX graph; merging takes Hugging Face folders, .safetensors files and torch checkpoints.`,
-    );
-  }
   const name = basename(path);
   const asTorch = isIndex(name) ? name.includes('.bin.') : await isTorch(path);
   return asTorch ? openTorchCheckpoint(path) : openSafetensors(path);
@@ -88,7 +96,7 @@ async function fingerprint(folder: string | undefined, configBytes: Uint8Array, 
 
 /**
  * Opens the weights of a Hugging Face folder (safetensors or .bin, sharded or not), a bare .safetensors file or index, or a torch
- * checkpoint as s3prl, fairseq and training scripts save it. Reads headers, the configuration, and samples for the fingerprint.
+ * checkpoint as s3prl, fairseq and training scripts save it, or an ONNX file with its weights. Reads headers, the configuration, and samples for the fingerprint.
  * @throws ForetuneError `not-found`, `unreadable`, `corrupt` (a truncated shard), `unsupported`, `unsafe`, `mismatch`
  */
 export async function openWeights(path: string): Promise<WeightSource> {
@@ -100,6 +108,16 @@ export async function openWeights(path: string): Promise<WeightSource> {
     });
   });
   const file = found.isDirectory() ? await findWeights(place) : place;
+  if (isOnnx(file)) {
+    const { tensors, onnx } = await openOnnxWeights(file);
+    return {
+      path: place,
+      name: basename(place),
+      tensors,
+      onnx,
+      fingerprint: await fingerprintOf([Buffer.from(onnx.graphHash)], tensors),
+    };
+  }
   const near = found.isDirectory() ? place : usualFiles.includes(basename(file)) ? dirname(file) : undefined;
   const config = near === undefined ? undefined : await readJsonObject(join(near, 'config.json'));
   const folder = config ? near : undefined;
@@ -109,7 +127,6 @@ export async function openWeights(path: string): Promise<WeightSource> {
     name: basename(place),
     folder,
     config: config?.json,
-    checkpoint,
     tensors: checkpoint.tensors,
     fingerprint: await fingerprint(folder, config?.bytes ?? new Uint8Array(0), checkpoint),
   };

@@ -1,7 +1,14 @@
+import { join } from 'node:path';
+
+import * as z from 'zod';
+
 import { type AlphaSchedule, type LayerCurve } from '#main/merging/alpha.ts';
 import { type MergeMethod, type MergeSettings } from '#main/merging/method.ts';
 import { moduleNames } from '#main/merging/names.ts';
-import { type HeadRule, type MergePlan } from '#main/merging/plan.ts';
+import { type HeadRule, headRules, type MergePlan } from '#main/merging/plan.ts';
+import { readJsonObject } from '#main/models/jsonFile.ts';
+import { ForetuneError } from '#shared/errors.ts';
+import { alphaScheduleSchema, mergeSettingsSchema } from '#shared/merge.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
 
@@ -114,8 +121,56 @@ export function describeAlpha({ value, modules = {}, rules = [] }: AlphaSchedule
 /** Text that YAML takes as one string, whatever stands in it. */
 const quoted = (text: string): string => JSON.stringify(text);
 
+const recipeModelSchema = z.object({
+  name: z.string(),
+  path: z.string(),
+  fingerprint: z.string(),
+  recipe: z.unknown().optional(),
+});
+
+/** As much of a recipe as reports need: it may be of another version. */
+const recipeSchema = z.object({
+  foretune: z.string(),
+  created: z.string(),
+  method: z.string(),
+  formula: z.string(),
+  source: z.string(),
+  alpha: alphaScheduleSchema.optional(),
+  settings: mergeSettingsSchema.partial(),
+  heads: z.enum(headRules),
+  dtype: z.string(),
+  base: recipeModelSchema,
+  finetuned: z.array(recipeModelSchema).min(1),
+  tensors: z.object({ merged: z.number(), copied: z.number(), parameters: z.number(), bytes: z.number() }),
+  warnings: z.array(z.string()),
+}) satisfies z.ZodType<MergeRecipe>;
+
+/** The recipe in a merged model's folder. @throws ForetuneError `not-found` where there is none, `corrupt` */
+export async function readRecipe(folder: string): Promise<MergeRecipe> {
+  const path = join(folder, recipeFile);
+  const found = await readJsonObject(path);
+  if (!found) throw new ForetuneError('not-found', `${folder} holds no ${recipeFile}; it is no merge made by Foretune.`);
+  const recipe = recipeSchema.safeParse(found.json);
+  if (!recipe.success)
+    throw new ForetuneError(
+      'corrupt',
+      `${path} cannot be understood (${recipe.error.issues[0].path.join('.')}: ${recipe.error.issues[0].message}).`,
+    );
+  return recipe.data;
+}
+
+/** The merges that a merge's base went through before, the first one first: in sequential merging step k starts from the result of step k-1. */
+export function chainOf({ base }: Pick<MergeRecipe, 'base'>): MergeRecipe[] {
+  const earlier = recipeSchema.safeParse(base.recipe).data;
+  return earlier ? [...chainOf(earlier), earlier] : [];
+}
+
+function stepText({ method, alpha, finetuned }: MergeRecipe): string {
+  return `${method} with ${finetuned.map(({ name }) => name).join(', ')}${alpha ? ` at alpha ${describeAlpha(alpha)}` : ''}`;
+}
+
 /** The model card of a merge. */
-export function makeCard(name: string, recipe: MergeRecipe): string {
+export function makeCard(name: string, recipe: MergeRecipe, library: 'transformers' | 'onnx' = 'transformers'): string {
   const { method, formula, source, alpha, settings, heads, dtype, base, finetuned, tensors, warnings } = recipe;
   const rows = [
     ['method', `${method}: ${formula}`],
@@ -127,10 +182,11 @@ export function makeCard(name: string, recipe: MergeRecipe): string {
     ['merged', `${tensors.merged} tensors, ${tensors.parameters} parameters`],
     ['copied', `${tensors.copied} tensors`],
   ];
+  const earlier = chainOf(recipe);
   const model = ({ name, fingerprint }: RecipeModel) => `${name} (fingerprint \`${fingerprint.slice(0, 16)}\`)`;
   return [
     '---',
-    'library_name: transformers',
+    `library_name: ${library}`,
     'base_model:',
     ...[base, ...finetuned].map(({ name }) => `- ${quoted(name)}`),
     'tags:',
@@ -148,6 +204,14 @@ export function makeCard(name: string, recipe: MergeRecipe): string {
     '| --- | --- |',
     ...rows.map(([key, value]) => `| ${key} | ${value.replaceAll('|', '\\|')} |`),
     '',
+    ...(earlier.length > 0
+      ? [
+          `Merged in sequence; each step starts from the result of the one before, first of all from ${earlier[0].base.name}:`,
+          '',
+          ...[...earlier, recipe].map((step, index) => `${index + 1}. ${stepText(step)}`),
+          '',
+        ]
+      : []),
     ...warnings.map((warning) => `Note: ${warning}`),
     ...(warnings.length > 0 ? [''] : []),
     `The exact recipe is in \`${recipeFile}\`. Licences of the models it is made of apply.`,

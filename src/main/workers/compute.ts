@@ -22,6 +22,8 @@ import { scoreSections } from '#main/reports/sections.ts';
 import { type PredictorRanking, rankPredictors, sectionAgreements } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type ExperimentRecord, type ModelRecord, type StoredScore, type StoredTruth } from '#shared/project.ts';
+import { type ForcedAlignment, forcedAlignment } from '#main/tasks/forcedAlignment.ts';
+import { type HeadTask, trainHead as trainHeadNow, type TrainedHead } from '#main/speedup/exitHead.ts';
 
 import { crossing } from './crossing.ts';
 
@@ -97,7 +99,23 @@ export const predictors = crossing(
     rankPredictors(scoreSections(scores, experiments, models).flatMap((section) => sectionAgreements(section, truth))),
 );
 
+export interface AlignTask {
+  logits: Float32Array;
+  rows: number;
+  columns: number;
+  tokens: number[];
+  blank: number;
+}
+
+/** Which frames each token of a transcript has. */
+export const align = crossing(({ logits, rows, columns, tokens, blank }: AlignTask): ForcedAlignment =>
+  forcedAlignment(logSoftmax(logits, rows, columns), rows, columns, tokens, blank),
+);
+/** A head of characters on frozen features; they lie in shared memory. */
+export const trainHead = crossing((task: HeadTask): TrainedHead => trainHeadNow(task));
+
 export type ComputeTasks = {
+  align: typeof align;
   decode: typeof decode;
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;
@@ -107,4 +125,5 @@ export type ComputeTasks = {
   fitCtcProbe: typeof fitCtcProbe;
   predictors: typeof predictors;
   twoSets: typeof twoSets;
+  trainHead: typeof trainHead;
 };

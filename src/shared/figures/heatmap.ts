@@ -1,11 +1,17 @@
 import { decimalsFor, formatNumber, niceTicks, tickDecimals } from './ticks.ts';
 
-/** What is scored, in the words and units that a figure shows. */
-export interface ScoreAxis {
+/** What is measured, in the words and units that a figure shows. */
+export interface MeasureAxis {
   /** Such as "LogME". */
   name: string;
   /** Such as "nats per sample"; empty for a bare number. */
   unit: string;
+  /** null where neither end is better: nothing is ringed, and higher is lighter. */
+  higherIsBetter: boolean | null;
+}
+
+/** A measure that has a better end. */
+export interface ScoreAxis extends MeasureAxis {
   higherIsBetter: boolean;
 }
 
@@ -23,7 +29,9 @@ export interface HeatmapFigure {
   title: string;
   /** What a reader must know beside the title: n, classes, ... */
   subtitle: string;
-  score: ScoreAxis;
+  score: MeasureAxis;
+  /** What a row is; a model where it is not said. */
+  rowName?: string;
   /** Name of the column axis, and the label of each column: layers 0 to L. */
   columnName: string;
   columns: readonly number[];
@@ -73,8 +81,9 @@ export function valueRange(values: readonly (readonly (number | null)[])[]): [lo
   return low <= high ? [low, high] : [0, 1];
 }
 
-/** Column of the best value of a row, the first of equals; null for an empty row. */
-export function bestColumn(row: readonly (number | null)[], higherIsBetter: boolean): number | null {
+/** Column of the best value of a row, the first of equals; null for an empty row, and where no end is better. */
+export function bestColumn(row: readonly (number | null)[], higherIsBetter: boolean | null): number | null {
+  if (higherIsBetter === null) return null;
   let best: number | null = null;
   row.forEach((value, column) => {
     if (value === null) return;
@@ -96,10 +105,11 @@ function standing(sorted: readonly number[], value: number): number {
 
 /** Colours of the cells. Control rows take part in the absolute range; ranks are those of the models' own cells. */
 export function shadeHeatmap({ score, rows, values, domain, range }: HeatmapFigure): HeatmapShading {
-  const direction = (share: number) => (score.higherIsBetter ? share : 1 - share);
+  const reversed = score.higherIsBetter === false;
+  const direction = (share: number) => (reversed ? 1 - share : share);
   const within = (low: number, high: number) => (value: number | null) =>
-    value === null ? null : direction(high > low ? (value - low) / (high - low) : Number(score.higherIsBetter));
-  const better = score.higherIsBetter ? 'higher is better' : 'lower is better';
+    value === null ? null : direction(high > low ? (value - low) / (high - low) : Number(!reversed));
+  const better = score.higherIsBetter === null ? '' : reversed ? '; lower is better' : '; higher is better';
   const name = score.unit === '' ? score.name : `${score.name}, ${score.unit}`;
   switch (domain) {
     case 'absolute': {
@@ -109,11 +119,11 @@ export function shadeHeatmap({ score, rows, values, domain, range }: HeatmapFigu
       return {
         shades: values.map((row) => row.map(within(low, high))),
         ticks: inside.map((tick) => ({
-          position: high > low ? (tick - low) / (high - low) : Number(score.higherIsBetter),
+          position: high > low ? (tick - low) / (high - low) : Number(!reversed),
           label: formatNumber(tick, decimals),
         })),
-        caption: `${name}; ${better}`,
-        reversed: !score.higherIsBetter,
+        caption: `${name}${better}`,
+        reversed,
       };
     }
     case 'per-row':
@@ -123,8 +133,8 @@ export function shadeHeatmap({ score, rows, values, domain, range }: HeatmapFigu
           { position: 0, label: 'lowest of its row' },
           { position: 1, label: 'highest of its row' },
         ],
-        caption: `${name}, each row by itself; ${better}`,
-        reversed: !score.higherIsBetter,
+        caption: `${name}, each row by itself${better}`,
+        reversed,
       };
     case 'rank': {
       const sorted = values.flatMap((row, index) => (rows[index].control ? [] : present(row))).sort((a, b) => a - b);
@@ -135,7 +145,7 @@ export function shadeHeatmap({ score, rows, values, domain, range }: HeatmapFigu
           { position: 0.5, label: 'middle' },
           { position: 1, label: 'first' },
         ],
-        caption: `rank of ${name} among all ${sorted.length} cells; ${better}`,
+        caption: `rank of ${name} among all ${sorted.length} cells${better}`,
         reversed: false,
       };
     }

@@ -32,6 +32,9 @@ interface Layout {
   gridBottom: number;
 }
 
+const rowNameOf = ({ rowName = 'model' }: HeatmapFigure): string => rowName;
+const hasBest = ({ score }: HeatmapFigure): boolean => score.higherIsBetter !== null;
+
 function widest(texts: readonly string[], size: number): number {
   return texts.reduce((width, text) => Math.max(width, textWidth(text, size)), 0);
 }
@@ -47,7 +50,7 @@ function widthOfCells(columns: number, numberWidth: number): { cellWidth: number
 function layOut(figure: HeatmapFigure, decimals: number, best: readonly (number | null)[]): Layout {
   const { rows, columns, values, detailNames } = figure;
   const labelLines = rows.map((row) => wrapText(row.label, labelLimit, bodySize));
-  const labelWidth = Math.max(widest(labelLines.flat(), bodySize), textWidth('model', smallSize));
+  const labelWidth = Math.max(widest(labelLines.flat(), bodySize), textWidth(rowNameOf(figure), smallSize));
   const detailWidths = detailNames.map((name, index) =>
     Math.max(
       textWidth(name, smallSize),
@@ -68,15 +71,19 @@ function layOut(figure: HeatmapFigure, decimals: number, best: readonly (number 
   const { cellWidth, cellText } = widthOfCells(columns.length, numberWidth);
   const gridLeft = left;
   const gridRight = gridLeft + cellWidth * columns.length;
-  const bestLayerWidth = Math.max(
-    textWidth(`best ${figure.columnName.split(' ')[0]}`, smallSize),
-    widest(
-      best.map((column) => String(column === null ? '' : columns[column])),
-      bodySize,
-    ),
-  );
+  const bestLayerWidth = !hasBest(figure)
+    ? 0
+    : Math.max(
+        textWidth(`best ${figure.columnName.split(' ')[0]}`, smallSize),
+        widest(
+          best.map((column) => String(column === null ? '' : columns[column])),
+          bodySize,
+        ),
+      );
   const bestLayerRight = gridRight + gap + bestLayerWidth;
-  const bestValueRight = bestLayerRight + gap + Math.max(numberWidth * (bodySize / smallSize), textWidth('score', smallSize));
+  const bestValueRight = !hasBest(figure)
+    ? gridRight
+    : bestLayerRight + gap + Math.max(numberWidth * (bodySize / smallSize), textWidth('score', smallSize));
   const { caption } = shadeHeatmap(figure);
   const width = Math.ceil(
     Math.max(
@@ -123,8 +130,9 @@ function drawHeads(figure: HeatmapFigure, layout: Layout): string[] {
     parts.push(textLine(0, below + 12 + index * 14, text, { colour: palette.quiet })),
   );
   const head = { size: smallSize, colour: palette.quiet } as const;
-  parts.push(textLine(0, layout.headBaseline, 'model', head));
+  parts.push(textLine(0, layout.headBaseline, rowNameOf(figure), head));
   figure.detailNames.forEach((name, index) => parts.push(textLine(layout.detailLefts[index], layout.headBaseline, name, head)));
+  if (!hasBest(figure)) return parts;
   parts.push(
     textLine(layout.bestLayerRight, layout.headBaseline, `best ${figure.columnName.split(' ')[0]}`, { ...head, anchor: 'end' }),
   );

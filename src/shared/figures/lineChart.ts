@@ -25,6 +25,8 @@ export interface LineChartFigure {
   title: string;
   subtitle: string;
   xName: string;
+  /** x is a quantity such as alpha, not the number of a layer. */
+  continuous?: boolean;
   score: ScoreAxis;
   series: readonly LineSeries[];
 }

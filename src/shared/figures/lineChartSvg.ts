@@ -41,6 +41,21 @@ function path(points: readonly (readonly [x: number, y: number])[]): string {
     .join('');
 }
 
+/** Labels of the x axis: every layer there is room for, or even steps of a quantity. */
+function xLabels({ continuous }: LineChartFigure, plot: Plot, [low, high]: [number, number]): { at: number; text: string }[] {
+  if (continuous) {
+    const ticks = niceTicks(low, high, 6);
+    const decimals = tickDecimals(ticks);
+    return ticks.map((at) => ({ at, text: formatNumber(at, decimals) }));
+  }
+  const first = Math.ceil(low);
+  const last = Math.floor(high);
+  const step = labelStep(textWidth(String(last), smallSize) + 6, (plot.right - plot.left) / Math.max(1, high - low));
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+    .filter((layer) => layer % step === 0)
+    .map((at) => ({ at, text: String(at) }));
+}
+
 function drawAxes(figure: LineChartFigure, plot: Plot, xRange: [number, number], yTicks: readonly number[]): string[] {
   const parts: string[] = [];
   const decimals = tickDecimals(yTicks);
@@ -51,14 +66,10 @@ function drawAxes(figure: LineChartFigure, plot: Plot, xRange: [number, number],
       textLine(plot.left - 6, y + smallSize * baselineShift, formatNumber(tick, decimals), { size: smallSize, anchor: 'end' }),
     );
   }
-  const first = Math.ceil(xRange[0]);
-  const last = Math.floor(xRange[1]);
-  const step = labelStep(textWidth(String(last), smallSize) + 6, (plot.right - plot.left) / Math.max(1, xRange[1] - xRange[0]));
-  for (let layer = first; layer <= last; layer++) {
-    if (layer % step !== 0) continue;
-    const x = plot.x(layer);
+  for (const { at, text } of xLabels(figure, plot, xRange)) {
+    const x = plot.x(at);
     parts.push(line(x, plot.bottom, x, plot.bottom + 4, palette.control, 0.75));
-    parts.push(textLine(x, plot.bottom + 14, String(layer), { size: smallSize, anchor: 'middle' }));
+    parts.push(textLine(x, plot.bottom + 14, text, { size: smallSize, anchor: 'middle' }));
   }
   parts.push(line(plot.left, plot.bottom, plot.right, plot.bottom, palette.control, 0.75));
   parts.push(textLine(plot.left, plot.bottom + 28, figure.xName, { size: smallSize, colour: palette.quiet }));

@@ -1,3 +1,5 @@
+import { type DotPlotFigure } from './dotPlot.ts';
+import { dotPlotSvg } from './dotPlotSvg.ts';
 import { type Drawing } from './drawing.ts';
 import { type HeatmapFigure } from './heatmap.ts';
 import { heatmapSvg } from './heatmapSvg.ts';
@@ -6,7 +8,7 @@ import { lineChartSvg } from './lineChartSvg.ts';
 import { type ScatterFigure } from './scatter.ts';
 import { scatterSvg } from './scatterSvg.ts';
 
-export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure;
+export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure | DotPlotFigure;
 
 /** Draws any figure as a self-contained SVG document, the same for the screen, the PDF and the SVG files. */
 export function figureSvg(figure: Figure): Drawing {
@@ -15,6 +17,8 @@ export function figureSvg(figure: Figure): Drawing {
       return heatmapSvg(figure);
     case 'line-chart':
       return lineChartSvg(figure);
+    case 'dot-plot':
+      return dotPlotSvg(figure);
     case 'scatter':
       return scatterSvg(figure);
   }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { chooseTier, cutOverlaps, type Tier } from '#main/formats/alignments/alignment.ts';
@@ -7,6 +8,7 @@ import { parseRttm } from '#main/formats/alignments/rttm.ts';
 import { looksLikeTextGrid, parseTextGrid } from '#main/formats/alignments/textGrid.ts';
 import { parseTimit } from '#main/formats/alignments/timit.ts';
 import { foldPhone, timitPhones } from '#main/formats/alignments/timitPhones.ts';
+import { textGridText } from '#main/formats/alignments/writeTextGrid.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -186,6 +188,33 @@ describe('parseTextGrid', () => {
   });
 });
 
+describe('textGridText', () => {
+  it('writes what can be read again', () => {
+    const label = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
+      .filter((text) => text.trim() === text && !/\s/.test(text));
+    const tier = fc.record({
+      name: label,
+      steps: fc.array(fc.record({ gap: fc.nat(3), length: fc.integer({ min: 1, max: 9 }), label }), { maxLength: 6 }),
+    });
+    fc.assert(
+      fc.property(fc.array(tier, { maxLength: 3 }), fc.nat(90), (made, length) => {
+        const written = made.map(({ name, steps }): Tier => {
+          let time = 0;
+          const intervals = steps.map((step) => {
+            const start = time + step.gap;
+            time = start + step.length;
+            return { start: start / 8, end: time / 8, label: step.label };
+          });
+          return { name, kind: 'intervals', intervals };
+        });
+        expect(parseTextGrid(utf8(textGridText(written, length / 8)), 'x').tiers).toEqual(written);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
 describe('chooseTier', () => {
   it('finds a tier by name, by number, and in other spellings', () => {
     const names = (wanted: string) => chooseTier(tiers, wanted, 'x').name;
@@ -215,12 +244,14 @@ describe('chooseTier', () => {
   });
 });
 
+/** What a table says of all its files. */
+const everything = (table: ReturnType<typeof parseCtm>) => table.names.map((name) => table.get(name));
 const intervals = (table: ReturnType<typeof parseCtm>, file: string) => table.get(file)!.tiers[0].intervals;
 
 describe('parseCtm', () => {
   it('reads times, tokens and files, in any order', () => {
     const table = parseCtm(utf8(';; a comment\nb 1 0.00 0.10 x\na A 0.52 0.2 world 0.98\na A 0.2 0.325 hello\n\n'), 'x.ctm');
-    expect([...table.keys()]).toEqual(['b', 'a']);
+    expect(table.names).toEqual(['b', 'a']);
     // 0.2 + 0.325 reaches 5 ms into the next word: rounding to hundredths.
     expect(intervals(table, 'a')).toEqual([
       { start: 0.2, end: 0.52, label: 'hello' },
@@ -230,7 +261,7 @@ describe('parseCtm', () => {
   it.each([
     ['a 1 0 0.1\n', 'corrupt', 'x.ctm, line 1 has 4 fields; a CTM line has file, channel, start, duration and token.'],
     ['a 1 0 abc x\n', 'corrupt', 'x.ctm, line 1: the duration is "abc", which is no number.'],
-    ['a 1 0 -0.1 x\n', 'invalid-data', 'x.ctm, line 1: the duration is -0.1 s, below 0.'],
+    ['a 1 0 -0.1 x\n', 'corrupt', 'x.ctm, line 1: the duration is -0.1 s, below 0.'],
     [
       'a 1 0 0.5 x\na 1 0.4 0.2 y\n',
       'invalid-data',
@@ -238,7 +269,7 @@ describe('parseCtm', () => {
     ],
     ['a 1 -1 0.5 x\n', 'invalid-data', 'starts at -1.000 s, before 0'],
   ])('refuses %j', (text, code, message) => {
-    expect(() => parseCtm(utf8(text), 'x.ctm')).toThrow(
+    expect(() => everything(parseCtm(utf8(text), 'x.ctm'))).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
     );
   });
@@ -268,7 +299,7 @@ describe('parseRttm', () => {
       'x.rttm, line 1: the interval "a" ends at 1.000 s, before',
     ],
   ])('refuses %j', (text, code, message) => {
-    expect(() => parseRttm(utf8(text), 'x.rttm')).toThrow(
+    expect(() => everything(parseRttm(utf8(text), 'x.rttm'))).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
     );
   });
@@ -374,7 +405,7 @@ describe('parseAlignmentCsv', () => {
     ],
     ['file,start,end,label\na,0,1,y\na,0.5,1.5,z\n', 'invalid-data', 'overlap'],
   ])('refuses %j', (text, code, message) => {
-    expect(() => parseAlignmentCsv(utf8(text), 'x.csv')).toThrow(
+    expect(() => everything(parseAlignmentCsv(utf8(text), 'x.csv'))).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
     );
   });

@@ -25,6 +25,8 @@ interface Import {
   /** Path below src, or the package's name. */
   target: string;
   typeOnly: boolean;
+  /** Loaded when a function runs. */
+  late: boolean;
 }
 
 function importsOf(file: string): Import[] {
@@ -39,7 +41,7 @@ function importsOf(file: string): Import[] {
       : specifier.startsWith('#')
         ? specifier.slice(1)
         : specifier;
-    return { file: relative(source, file), target, typeOnly: match[1] !== undefined };
+    return { file: relative(source, file), target, typeOnly: match[1] !== undefined, late: match[4] !== undefined };
   });
 }
 
@@ -76,6 +78,15 @@ describe('the direction of imports', () => {
       if (!file.startsWith('main/') || !target.startsWith('main/') || typeOnly) return false;
       return level(room(target)) > level(room(file));
     });
+    expect(wrong.map(say)).toEqual([]);
+  });
+
+  it('loads the engine when a command runs, not to print its help', () => {
+    // An import in braces with nothing but types in it still loads the file; "import type" does not.
+    const engine = /^main\/(api|jobs|project|models|weights|inference|tasks)\/|^main\/server\/serve\.ts/;
+    const wrong = imports.filter(
+      ({ file, target, typeOnly, late }) => file.startsWith('main/cli/') && engine.test(target) && !typeOnly && !late,
+    );
     expect(wrong.map(say)).toEqual([]);
   });
 

@@ -14,7 +14,7 @@ function scored(project: Project): { experiment: number; model: number } {
   const experiment = project.createExperiment({ name: 'words', spec: { labels: ['word'] }, specHash: 'abc' });
   project.saveScores(experiment, { seed: 1 }, [
     sampleScore(model),
-    sampleScore(model, { layer: 1, value: 0.5, replicates: null }),
+    sampleScore(model, { layer: 1, value: 0.5, replicates: null, resampling: 'bootstrap', notes: ['Of 10 of 20 frames.'] }),
   ]);
   return { experiment, model };
 }

@@ -9,12 +9,13 @@ import { openProject, type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
 import { scoresCsv, writeScoresCsv } from '#main/reports/csv.ts';
 import { layerRanges } from '#main/reports/findings.ts';
-import { escapeLatex, reportLatex } from '#main/reports/latex.ts';
+import { reportLatex } from '#main/reports/latex.ts';
 import { reportPdf } from '#main/reports/pdf.ts';
 import { digestRecipes, flattenRecipe } from '#main/reports/recipes.ts';
 import { buildScoreReport, type ReportDocument } from '#main/reports/scoreReport.ts';
 import { svgFiles } from '#main/reports/svgFiles.ts';
 import { writeReport } from '#main/reports/writeReport.ts';
+import { escapeLatex } from '#shared/figures/tableLatex.ts';
 import { type StoredScore } from '#shared/project.ts';
 import { scoreColumns } from '#shared/score.ts';
 

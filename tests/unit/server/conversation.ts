@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
+import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 
@@ -68,12 +69,22 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('data.survey', async () =>
     (await collectStream(api.data.survey({ ...data, most: 6 }))).flatMap(({ durations }) => durations),
   );
-  await ask('data.clip', () => api.data.clip({ ...data, index: 1 }));
+  const alignments = join(folder, 'alignments.csv');
+  writeFileSync(
+    alignments,
+    'file,start,end,label\nyes_s0_0,0,0.2,y\nyes_s0_1,0.1,0.3,s\nyes_s0_3,0,0.2,s\nyes_s0_3,0.1,0.3,overlap\n',
+  );
+  await ask('data.alignments', async () =>
+    (await collectStream(api.data.alignments({ ...data, alignments: { path: alignments }, label: 'phones' }))).at(-1),
+  );
+  await ask('data.clip', () => api.data.clip({ ...data, index: 1, alignments: { path: alignments } }));
   await ask('metrics.list', () => api.metrics.list());
 
   const opened = await ask('projects.open', () => api.projects.open({ path, mode: 'create', name: 'Study', remember: true }));
   const key = { project: opened.project };
   const topics = collectStream(api.projects.watch(key));
+  // Awaited below; should something fail before, that is what is to be told.
+  topics.catch(() => undefined);
   await ask('app.recent', () => api.app.recent());
   await ask('app.forget', () => api.app.forget({ path }));
   const added = await ask('models.add', () => api.models.add({ ...key, path: model }));
@@ -95,11 +106,48 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const [score] = await ask('projects.scores', () => api.projects.scores({ ...key, experiment }));
   await ask('projects.experiment', () => api.projects.experiment({ ...key, experiment }));
   await ask('results.section', () => api.results.section({ ...key, experiment, label: 'word' }));
+  await ask('results.ranking', () => api.results.ranking({ ...key, experiment, label: 'word' }));
+  await ask('results.tasks', () => api.results.tasks({ ...key, experiment }));
+  const measured = join(demo, 'truth_layers.csv');
+  await ask('truth.read', async () => (await api.truth.read({ path: measured })).rows.slice(0, 3));
+  await ask('truth.import', () => api.truth.import({ ...key, path: measured }));
+  const typed = { model: 'tiny-hubert', layer: null, label: 'word', measure: 'WER', value: 12, higherIsBetter: false };
+  await ask('truth.set', () => api.truth.set({ ...key, source: 'by hand', rows: [typed] }));
+  await ask('truth.list', async () => (await api.truth.list(key)).slice(-2));
+  await ask('truth.agreement', () => api.truth.agreement({ ...key, experiment }));
+  await ask('truth.studies', async () => (await api.truth.studies()).map(({ id, notes }) => ({ id, notes })));
   await ask('results.recipe', () => api.results.recipe({ ...key, recipe: score.recipeId }));
   await ask('projects.setViewState', () => api.projects.setViewState({ ...key, view: 'results', state: { rank: true } }));
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
   await ask('projects.setNotes', () => api.projects.setNotes({ ...key, experiment, text: 'Größer ist besser.' }));
   await ask('projects.notes', () => api.projects.notes({ ...key, experiment }));
+  const few = join(folder, 'few.csv');
+  writeFileSync(few, 'path,text\nsentences/00.flac,yes right up down\nsentences/03.flac,right off no\n');
+  const sweep = {
+    model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+    data: { path: few, root: demo },
+    text: 'text',
+    settings: {
+      strategies: ['early-exit' as const, 'layer-removal' as const],
+      heads: ['final' as const],
+      earlyExit: { rules: ['entropy' as const], thresholds: { entropy: [0.3] } },
+      layerRemoval: { keep: [4] },
+    },
+    timing: null,
+  };
+  const { job: speedJob, run } = await ask('speed.start', () =>
+    api.speed.start({ ...key, spec: speedSpecSchema.parse(sweep), machine }),
+  );
+  await collectStream(api.jobs.follow({ ...key, job: speedJob }));
+  await ask('speed.runs', () => api.speed.runs(key));
+  const points = await ask('speed.points', () => api.speed.points({ ...key, run }));
+  await ask('speed.front', () => api.speed.front({ ...key, run, cost: 'macs' }));
+  await ask('speed.recommend', () => api.speed.recommend({ ...key, run, cost: 'macs', wish: { kind: 'error', most: 0.1 } }));
+  const setting = { ...key, run, point: points[1].key };
+  const [drilled] = await ask('speed.utterances', () => api.speed.utterances(setting));
+  await ask('speed.alignment', () => api.speed.alignment(drilled));
+  await ask('speed.take', () => api.speed.take({ ...setting, out: join(folder, 'faster') }));
+  await ask('speed.published', () => api.speed.published());
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>
     api.projects.export({ ...key, folder: join(folder, 'out'), formats: ['latex'] }),
@@ -115,6 +163,14 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     collectStream(
       api.features.extract({ model: { path: model }, audio, layers: [0, 2], out: join(folder, 'features'), machine }),
     ),
+  );
+  const side = { kind: 'model' as const, model: { path: model }, layers: [2], data };
+  await ask('features.similarity', async () =>
+    (
+      await collectStream(
+        api.features.similarity({ a: side, b: { kind: 'filterbank', bands: 20, data }, metrics: ['cka'], sample: 3, machine }),
+      )
+    ).filter(({ type }) => type === 'done'),
   );
   await ask('metrics.compute', () =>
     api.metrics.compute({ features: join(folder, 'features', 'yes_s0_0', 'layer_02.npy'), metrics: ['logme'] }),
@@ -137,14 +193,30 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     heads: 'base' as const,
     out: join(folder, 'merged'),
   };
+  await ask('weights.place', () => api.weights.place({ out: merge.out }));
   await ask('weights.plan', () => api.weights.plan(merge));
   await ask('weights.merge', async () =>
     (await collectStream(api.weights.merge(merge))).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.compare', () => api.weights.compare({ a: model, b: merge.finetuned }));
+  await ask('weights.compare', async () =>
+    (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');
   writeFileSync(sentences, 'path,text\nsentences/00.flac,Yes right up down!\nsentences/03.flac,right off no\n');
+  await ask('data.align', async () =>
+    (
+      await collectStream(
+        api.data.align({
+          model: { path: join(demo, 'models', 'tiny-hubert-ft-asr') },
+          data: { path: sentences, root: demo },
+          text: 'text',
+          out: join(folder, 'aligned.csv'),
+          machine,
+        }),
+      )
+    ).filter(({ type }) => type !== 'progress'),
+  );
   await ask('speed.transcribe', async () =>
     (
       await collectStream(
@@ -158,7 +230,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
       )
     ).filter(({ type }) => type !== 'progress'),
   );
-  await ask('weights.superb', () => api.weights.superb({}));
+  const { runs, anchors, tasks } = await ask('weights.superb', () => api.weights.superb({}));
+  await ask('weights.superbScores', () => api.weights.superbScores({ runs: runs.slice(0, 3), anchors, tasks }));
   await ask('projects.demo', () => api.projects.demo({ machine }));
   return transcript;
 }

@@ -72,14 +72,18 @@ const calls: Record<string, Call> = {
   'models.add path': (at) => api.models.add({ project, path: at('model') }),
   'models.relocate path': (at) => api.models.relocate({ project, id: 1, path: at('model') }),
   ...Object.fromEntries<Call>(
-    (['path', 'root'] as const).flatMap((field) => {
-      const choice = (at: At) => (field === 'path' ? { path: at('manifest.csv') } : { ...inside.data, root: at('') });
+    (['path', 'root', 'alignments.path'] as const).flatMap((field) => {
+      const choice = (at: At) => {
+        if (field === 'path') return { path: at('manifest.csv') };
+        return { ...inside.data, ...(field === 'root' ? { root: at('') } : { alignments: { path: at('') } }) };
+      };
       return [
         [`data.inspect ${field}`, (at: At) => api.data.inspect(choice(at))],
         [`data.label ${field}`, (at: At) => api.data.label({ ...choice(at), label: 'word' })],
         [`data.add ${field}`, (at: At) => api.data.add({ ...choice(at), project })],
         [`data.rows ${field}`, (at: At) => api.data.rows(choice(at))],
         [`data.survey ${field}`, (at: At) => drain(api.data.survey(choice(at)))],
+        [`data.alignments ${field}`, (at: At) => drain(api.data.alignments(choice(at)))],
         [`data.clip ${field}`, (at: At) => api.data.clip({ ...choice(at), index: 0 })],
         [
           `jobs.score spec.data.${field}`,
@@ -115,14 +119,31 @@ const calls: Record<string, Call> = {
     drain(
       api.features.extract({ model: inside.model, audio: [join(demo, 'audio', 'yes_s0_0.flac')], out: at('out'), machine: {} }),
     ),
+  'truth.read path': (at) => api.truth.read({ path: at('t.csv') }),
+  'truth.import path': (at) => api.truth.import({ project, path: at('t.csv') }),
+  ...Object.fromEntries<Call>(
+    (['a', 'b'] as const).flatMap((field) => {
+      const good = { kind: 'model' as const, ...inside, layers: [0] };
+      const call = (bad: typeof good) => drain(api.features.similarity({ a: good, b: good, [field]: bad, machine: {} }));
+      return [
+        [`features.similarity ${field}.model.path`, (at: At) => call({ ...good, model: { path: at('model') } })],
+        [`features.similarity ${field}.data.path`, (at: At) => call({ ...good, data: { path: at('manifest.csv') } })],
+        [
+          `features.similarity ${field}.data.root`,
+          (at: At) => call({ ...good, data: { ...inside.data, root: at('') } as never }),
+        ],
+      ];
+    }),
+  ),
   ...Object.fromEntries<Call>(
     (['features', 'labels', 'targets', 'probabilities', 'other'] as const).map((field) => [
       `metrics.compute ${field}`,
       (at: At) => api.metrics.compute({ features: join(root, 'f.npy'), [field]: at('f.npy'), metrics: ['logme'] }),
     ]),
   ),
-  'weights.compare a': (at) => api.weights.compare({ a: at('model'), b: [inside.model.path] }),
-  'weights.compare b': (at) => api.weights.compare({ a: inside.model.path, b: [at('model')] }),
+  'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
+  'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
+  'weights.place out': (at) => api.weights.place({ out: at('model') }),
   ...Object.fromEntries<Call>(
     (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
       `speed.transcribe ${field}`,
@@ -138,6 +159,50 @@ const calls: Record<string, Call> = {
             machine: {},
           }),
         ),
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['model.path', 'data.path', 'data.root', 'out'] as const).map((field) => [
+      `data.align ${field}`,
+      (at: At) =>
+        drain(
+          api.data.align({
+            model: field === 'model.path' ? { path: at('model') } : { path: merge.finetuned[0] },
+            data: {
+              path: field === 'data.path' ? at('manifest.csv') : inside.data.path,
+              root: field === 'data.root' ? at('') : undefined,
+            },
+            text: 'word',
+            out: field === 'out' ? at('out.csv') : undefined,
+            machine: {},
+          }),
+        ),
+    ]),
+  ),
+  ...Object.fromEntries<Call>(
+    (['model', 'data', 'root', 'kernel', 'heads', 'training', 'trainingRoot', 'lm'] as const).map((field) => [
+      `speed.start ${field}`,
+      (at: At) => {
+        const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
+        const training = field.startsWith('training')
+          ? { data: { path: or('training', inside.data.path), root: or('trainingRoot', undefined) } }
+          : {};
+        return api.speed.start({
+          project,
+          machine: {},
+          spec: {
+            model: { path: or('model', merge.finetuned[0]) },
+            data: { path: or('data', inside.data.path), root: or('root', undefined) },
+            text: 'word',
+            settings: {
+              downsampling: { kernel: or('kernel', undefined) },
+              importedHeads: or('heads', undefined),
+              training,
+              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+            },
+          },
+        });
+      },
     ]),
   ),
   'speed.macs model': (at) => api.speed.macs({ model: at('model'), seconds: 1 }),
@@ -158,7 +223,9 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run)$/;
+/** Parts of a table's rows, and the names of its columns. */
+const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
 const isFileOf = (procedure: string, name: string): boolean =>
   !plainNames.test(name) || (procedure === 'metrics.compute' && name === 'labels');
@@ -170,13 +237,14 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
   anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
 }
 
 /** Where a schema has strings, by the names that lead there. */
 function strings(schema: JsonSchema, names: string[] = []): string[][] {
   const found = Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => strings(inner, [...names, name]));
   if (schema.items) found.push(...strings(schema.items, names));
-  for (const choice of schema.anyOf ?? []) found.push(...strings(choice, names));
+  for (const choice of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]) found.push(...strings(choice, names));
   const isOpen = schema.enum === undefined && schema.const === undefined;
   return isOpen && [schema.type].flat().includes('string') ? [...found, names] : found;
 }
@@ -191,7 +259,7 @@ function pathFields(): string[] {
       return [
         ...new Set(
           fields
-            .filter((names) => names.length > 0 && isFileOf(whole, names.at(-1)!))
+            .filter((names) => names.length > 0 && !inTables.test(names.at(-2) ?? '') && isFileOf(whole, names.at(-1)!))
             .map((names) => `${whole} ${names.join('.')}`),
         ),
       ];

@@ -86,8 +86,18 @@ describe('alignments', () => {
 
   it('of one table for all are found by path, file name or stem', async () => {
     const table = 'file,start,end,label\na.wav,0,1,x\nb,0,1,y\nc,0.5,1,x\n';
-    const root = files({ ...audio, 'm.csv': manifest, 'all.csv': table, 'all.ctm': 'a 1 0 1 x\nb 1 0 1 y\n' });
+    const faulty = `${table}c,0,0.75,z\nd,0,1,x\n`;
+    const root = files({
+      ...audio,
+      'm.csv': manifest,
+      'faulty.csv': faulty,
+      'all.csv': table,
+      'all.ctm': 'a 1 0 1 x\nb 1 0 1 y\n',
+    });
     expect((await collect(root, { path: join(root, 'all.csv') }, ['tag'])).report).toMatchObject({ found: 3, formats: ['CSV'] });
+    // A fault in one recording is that recording's.
+    const { report: left } = await collect(root, { path: join(root, 'faulty.csv') }, ['tag']);
+    expect([left.found, left.problems.map(({ row }) => row)]).toEqual([2, [4]]);
     const { columns, report } = await collect(root, { path: join(root, 'all.ctm') }, ['words']);
     expect([report.found, report.missing, columns[0].classes]).toEqual([2, 1, ['x', 'y']]);
   });
@@ -244,6 +254,17 @@ describe('openLabels', () => {
       ['word', 'x', 'y'],
     ]);
     expect(columns[1].values).toEqual([0, 1, 0]);
+  });
+
+  it('tells a tier from a column of its name', async () => {
+    const grids = { 'tg/a.TextGrid': textGrid({ word: [[0, 1, 'p']] }), 'tg/b.TextGrid': textGrid({ word: [[0, 1, 'q']] }) };
+    const both = files({ ...audio, 'm.csv': manifest, ...grids });
+    const dataset = await openDataset(join(both, 'm.csv'));
+    const { columns } = await openLabels(dataset, ['word', 'word (alignment)'], { alignments: { path: join(both, 'tg') } });
+    expect(columns.map(({ classes }) => classes)).toEqual([
+      ['x', 'y'],
+      ['p', 'q'],
+    ]);
   });
 
   it('refuses alignments that nothing comes from, and one tier for two labels', async () => {

@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 
 import { Command } from '@commander-js/extra-typings';
 
-import { demoSpec } from '#main/api/demo.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { count, machine, providers } from '../options.ts';
@@ -23,6 +22,7 @@ export function demoCommand() {
       if (!project.endsWith('.foretune'))
         throw new ForetuneError('usage', `A project file's name ends in .foretune; "${options.out}" does not.`);
       const isNew = !existsSync(project);
+      const { demoSpec } = await import('#main/api/demo.ts');
       await withApi(async (api) => {
         const rows = await score(api, { project, name: 'Demo', spec: await demoSpec(), machine: machine(options) });
         await api.projects.close({ project });

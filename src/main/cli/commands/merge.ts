@@ -1,15 +1,15 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-import { type MergeInput } from '#main/api/weights.ts';
-import { type AlphaSchedule, type LayerCurve } from '#main/merging/alpha.ts';
+import type { MergeInput } from '#main/api/weights.ts';
+import type { AlphaSchedule, LayerCurve } from '#main/merging/alpha.ts';
 import { type TensorModule, tensorModules } from '#main/merging/names.ts';
 import { headRules } from '#main/merging/plan.ts';
 import { mergeMethod, mergeMethodIds, mergeMethods } from '#main/merging/registry.ts';
-import { type FloatDtype } from '#main/merging/rounding.ts';
-import { type MergeOutline, type MergeResult } from '#main/weights/mergeModels.ts';
+import type { FloatDtype } from '#main/merging/rounding.ts';
+import type { MergeOutline, MergeResult } from '#main/weights/mergeModels.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { collect, count, integer, list } from '../options.ts';
+import { collect, integer, list, number, sweep } from '../options.ts';
 import { log, print, printJson } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
@@ -17,12 +17,6 @@ import { untilInterrupted, withApi } from '../run.ts';
 /** Speech-FT's alpha throughout. */
 const usualAlpha = 0.25;
 const usualDensity = 0.2;
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);
-  return value;
-}
 
 /** "0.25", or "0:0.1,6:0.5". */
 function numberOrCurve(text: string): number | LayerCurve {
@@ -82,20 +76,15 @@ function dtype(text: string): FloatDtype | undefined {
   return found;
 }
 
-const round6 = (value: number): number => Number(value.toFixed(6));
-
 function schedules(options: {
   alpha?: (number | LayerCurve)[];
-  sweep?: number;
+  sweep?: number[];
   alphaModule?: AlphaSchedule['modules'];
   alphaRule?: { pattern: string; alpha: number | LayerCurve }[];
 }): AlphaSchedule[] {
-  const { sweep } = options;
-  if (sweep !== undefined && options.alpha !== undefined)
+  if (options.sweep !== undefined && options.alpha !== undefined)
     throw new ForetuneError('usage', 'Give either --alpha or --sweep, not both.');
-  if (sweep !== undefined && sweep < 2) throw new ForetuneError('usage', 'A sweep has at least 2 members: alpha 0 and alpha 1.');
-  const values =
-    sweep === undefined ? (options.alpha ?? [usualAlpha]) : Array.from({ length: sweep }, (_, i) => round6(i / (sweep - 1)));
+  const values = options.sweep ?? options.alpha ?? [usualAlpha];
   return values.map((value) => ({ value, modules: options.alphaModule, rules: options.alphaRule }));
 }
 
@@ -150,7 +139,11 @@ export function mergeCommand() {
       `0 is the pre-trained model, 1 the fine-tuned one (default: ${usualAlpha}); a curve over layers such as 0:0.1,6:0.5; or a sweep such as 0,0.25,0.5`,
       alphas,
     )
-    .option('--sweep <n>', 'n results, alpha evenly from 0 to 1, from one reading of the inputs', count)
+    .option(
+      '--sweep <n|from:to:step>',
+      'n results, alpha evenly from 0 to 1, or such as 0:1:0.05; from one reading of the inputs',
+      sweep,
+    )
     .option(
       '--alpha-module <module=alpha>',
       'another alpha for a module (conv, projection, position, attention, ffn, norm, other); may be given several times',

@@ -1,8 +1,6 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeScoresCsv } from '#main/reports/csv.ts';
-import { writeLayerSumsCsv } from '#main/reports/layerSums.ts';
+import type { Api } from '#main/api/router.ts';
 import { probeMeasures } from '#main/probing/measures.ts';
 import { type MachineSettings } from '#shared/experiment.ts';
 import { type LayerSumRow, layerSumRowSchema, type ProbeSpecInput, probeSpecSchema } from '#shared/probe.ts';
@@ -209,10 +207,12 @@ export function probeCommand() {
           machine: machine(options),
         });
         if (options.out !== undefined) {
+          const { writeScoresCsv } = await import('#main/reports/csv.ts');
           await writeScoresCsv(options.out, result.rows);
           log(`${result.rows.length} rows written to ${options.out}.`);
         }
         if (options.weightsOut !== undefined) {
+          const { writeLayerSumsCsv } = await import('#main/reports/layerSums.ts');
           await writeLayerSumsCsv(options.weightsOut, result.weighted);
           log(`${result.weighted.length} weighted sums written to ${options.weightsOut}.`);
         }

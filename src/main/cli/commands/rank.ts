@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
+import type { Api } from '#main/api/router.ts';
 import { probabilityText } from '#main/reports/ranking.ts';
 
 import { type Cell, formatTable, print, printJson } from '../output.ts';

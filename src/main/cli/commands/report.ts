@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+
 import { Command } from '@commander-js/extra-typings';
 
 import { ForetuneError } from '#shared/errors.ts';
@@ -7,8 +9,8 @@ import { withApi } from '../run.ts';
 
 export function reportCommand() {
   return new Command('report')
-    .description('Write the results of a project as PDF, CSV, LaTeX or SVG.')
-    .argument('<file>', 'project file (.foretune)')
+    .description('Write the results of a project, or how a merged model came to be, as PDF, CSV, LaTeX or SVG.')
+    .argument('<file>', 'project file (.foretune), or the folder of a merged model')
     .option('--pdf <file>', 'report with heatmaps, curves, tables and recipes')
     .option('--csv <dir>', 'folder for tidy CSV files')
     .option('--latex <file>', 'tables for a paper (booktabs)')
@@ -18,7 +20,12 @@ export function reportCommand() {
       if (Object.values(targets).every((target) => target === undefined)) {
         throw new ForetuneError('usage', 'Say what to write: --pdf FILE, --csv DIR, --latex FILE or --svg DIR.');
       }
-      const { files } = await withApi((api) => api.projects.report({ path, ...targets }));
+      const isMerge = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+      const { files } = await withApi((api) =>
+        isMerge
+          ? api.weights.report({ about: { kind: 'merge', folder: path }, ...targets })
+          : api.projects.report({ path, ...targets }),
+      );
       if (json) printJson({ files });
       else print(files.join('\n'));
     });

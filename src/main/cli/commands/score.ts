@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-import { type Api } from '#main/api/router.ts';
-import { writeScoresCsv } from '#main/reports/csv.ts';
+import type { Api } from '#main/api/router.ts';
 import { scoreAxis } from '#main/reports/scoreAxis.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import {
@@ -112,7 +111,7 @@ export function scoreCommand() {
     .requiredOption('--data <manifest>', 'CSV, TSV or JSONL manifest, or a folder with one sub-folder per class')
     .requiredOption(
       '--label <column>',
-      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier; give it once per label',
+      'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
       collect,
     )
     .addOption(
@@ -216,6 +215,7 @@ export function scoreCommand() {
           machine: machine(options),
         });
         if (options.out !== undefined) {
+          const { writeScoresCsv } = await import('#main/reports/csv.ts');
           await writeScoresCsv(options.out, rows);
           log(`${rows.length} rows written to ${options.out}.`);
         }

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 
 import { isLoopback, tunnelCommand } from '#main/server/address.ts';
 import { hasScreen, openBrowser } from '#main/server/openBrowser.ts';
-import { serve, type ServeOptions, type Service } from '#main/server/serve.ts';
+import type { ServeOptions, Service } from '#main/server/serve.ts';
 
 import { collect, integer } from '../options.ts';
 import { log, print, printJson } from '../output.ts';
@@ -48,6 +48,7 @@ function describe({ address, url, root, problem }: Service): string {
 
 /** Serves until the process is told to stop, then lets the running chunk finish. */
 export async function run(options: ServeOptions, { open, json }: { open: boolean; json: boolean }): Promise<void> {
+  const { serve } = await import('#main/server/serve.ts');
   const service = await serve(options);
   const { address, url, root } = service;
   if (json)

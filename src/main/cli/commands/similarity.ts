@@ -19,7 +19,7 @@ export function similarityCommand() {
     .requiredOption('--data <manifest>', 'manifest or folder of audio')
     .option('--layers <layers>', layersHelp, layers, 'all' as const)
     .option('--other-model <path>', 'hold it against this model (default: the same)')
-    .option('--other-layers <layers>', layersHelp, layers, 'all' as const)
+    .option('--other-layers <layers>', `${layersHelp} (default: the same)`, layers)
     .option('--other-data <manifest>', 'hold it against this data (default: the same)')
     .option('--filterbank <bands>', 'hold it against a log-mel filterbank of this many bands', count)
     .option('--metrics <names>', 'cka, cka-debiased, pwcca, swd or tsne, separated by commas', metricList, ['cka'])
@@ -46,7 +46,7 @@ export function similarityCommand() {
       const b =
         options.filterbank !== undefined
           ? ({ kind: 'filterbank', bands: options.filterbank, data: { path: options.data } } as const)
-          : side(options.otherModel ?? options.model, options.otherLayers, options.otherData ?? options.data);
+          : side(options.otherModel ?? options.model, options.otherLayers ?? options.layers, options.otherData ?? options.data);
       const { metrics, take, rows, sample, p, projections, seed } = options;
       const abort = new AbortController();
       const view = createProgressView();

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
-import { type PublishedStudy } from '#main/jobs/publishedStudies.ts';
+import type { PublishedStudy } from '#main/jobs/publishedStudies.ts';
 
 import { type Cell, formatTable, print, printJson } from '../output.ts';
 import { withApi } from '../run.ts';

@@ -1,9 +1,8 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 
 import { defaultBeam } from '#main/decoding/beamSearch.ts';
-import { type ErrorRate } from '#main/decoding/errorRate.ts';
-import { type TranscribeResult, type Transcription } from '#main/jobs/transcribe.ts';
-import { writeTranscriptsCsv } from '#main/reports/transcripts.ts';
+import type { ErrorRate } from '#main/decoding/errorRate.ts';
+import type { TranscribeResult, Transcription } from '#main/jobs/transcribe.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { count, integer, machine, providers, seconds } from '../options.ts';
@@ -88,6 +87,7 @@ export function transcribeCommand() {
       for (const note of result.notes) log(`note: ${note}`);
       for (const { file, message } of result.skipped) log(`warning: ${file}: ${message}`);
       if (options.out !== undefined) {
+        const { writeTranscriptsCsv } = await import('#main/reports/transcripts.ts');
         await writeTranscriptsCsv(options.out, utterances);
         log(`${utterances.length} transcripts written to ${options.out}.`);
       }

@@ -23,8 +23,31 @@ export interface FileAlignment {
   notes: string[];
 }
 
-/** A file that holds the alignments of several audio files, by the names it gives them. */
-export type AlignmentTable = Map<string, FileAlignment>;
+/** A file that holds the alignments of several audio files, by the names it gives them: a fault in one leaves the others as they are. */
+export class AlignmentTable {
+  private readonly files = new Map<string, FileAlignment | ForetuneError>();
+
+  /** Keeps what `read` gives, or the refusal it throws, until somebody asks for it. */
+  add(file: string, read: () => FileAlignment): void {
+    try {
+      this.files.set(file, read());
+    } catch (error) {
+      if (!(error instanceof ForetuneError)) throw error;
+      this.files.set(file, error);
+    }
+  }
+
+  get names(): string[] {
+    return [...this.files.keys()];
+  }
+
+  /** Undefined for a file that is not in the table. Throws what was wrong with it. */
+  get(file: string): FileAlignment | undefined {
+    const found = this.files.get(file);
+    if (found instanceof ForetuneError) throw found;
+    return found;
+  }
+}
 
 /** Tools round to a millisecond or less; what overlaps by no more does not overlap. */
 const roundingSeconds = 0.001;

@@ -2,7 +2,7 @@ import { ForetuneError } from '#shared/errors.ts';
 
 import { parseDelimited, sniffDelimiter } from '../manifest.ts';
 import { decodeText } from '../text.ts';
-import { type AlignmentTable, checkedIntervals, type Interval, type Tier } from './alignment.ts';
+import { AlignmentTable, checkedIntervals, type Interval, type Tier } from './alignment.ts';
 import { timeOf } from './lines.ts';
 
 /** Names under which each column is found, in lower case: ours first, then those of the Montreal Forced Aligner, Praat and pandas users. */
@@ -18,7 +18,8 @@ const spellings = {
  * A table with a header line and the columns `file`, `start`, `end`, `label` (seconds) and, where there are several, `tier`; commas,
  * semicolons or tabs. Without `file` it is that of one audio file, under the name "".
  *
- * @throws ForetuneError `invalid-data` for a missing column or overlaps, `corrupt` for a row that cannot be read, with its line
+ * @throws ForetuneError `invalid-data` for a missing column, `corrupt` for a row that cannot be read, with its line; for overlaps,
+ *   `invalid-data` when the file is asked for
  */
 export function parseAlignmentCsv(bytes: Uint8Array, name: string): AlignmentTable {
   const { text: written } = decodeText(bytes);
@@ -53,15 +54,17 @@ export function parseAlignmentCsv(bytes: Uint8Array, name: string): AlignmentTab
       label: values[label].trim(),
     });
   }
-  const table: AlignmentTable = new Map();
+  const table = new AlignmentTable();
   for (const [of, tiers] of files) {
     const where = of === '' ? name : `${name}, file ${of}`;
-    const checked = [...tiers].map(([tierName, intervals]): Tier => ({
-      name: tierName,
-      kind: 'intervals',
-      intervals: checkedIntervals(intervals, tiers.size > 1 ? `${where}, tier "${tierName}"` : where),
+    table.add(of, () => ({
+      tiers: [...tiers].map(([tierName, intervals]): Tier => ({
+        name: tierName,
+        kind: 'intervals',
+        intervals: checkedIntervals(intervals, tiers.size > 1 ? `${where}, tier "${tierName}"` : where),
+      })),
+      notes: [],
     }));
-    table.set(of, { tiers: checked, notes: [] });
   }
   return table;
 }

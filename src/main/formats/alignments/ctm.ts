@@ -1,6 +1,6 @@
 import { ForetuneError } from '#shared/errors.ts';
 
-import { type AlignmentTable, checkedIntervals, type Interval } from './alignment.ts';
+import { AlignmentTable, checkedIntervals, type Interval } from './alignment.ts';
 import { fieldsOfLines, timeOf } from './lines.ts';
 
 /** Times are written to a hundredth of a second, so that start + duration can reach that far into the next interval. */
@@ -10,7 +10,7 @@ const rounding = 0.01;
  * A CTM file (NIST): `file channel start duration token [confidence ...]` a line, `;;` for comments. Channels are not told apart, as
  * audio is mixed to one.
  *
- * @throws ForetuneError `corrupt` for a line that is none (with its number), `invalid-data` for overlaps
+ * @throws ForetuneError `corrupt` for a line that is none (with its number); for overlaps, `invalid-data` when the file is asked for
  */
 export function parseCtm(bytes: Uint8Array, name: string): AlignmentTable {
   const files = new Map<string, Interval[]>();
@@ -24,19 +24,17 @@ export function parseCtm(bytes: Uint8Array, name: string): AlignmentTable {
     const [file, , start, duration, label] = fields;
     const from = timeOf(start, 'start', name, line);
     const length = timeOf(duration, 'duration', name, line);
-    if (length < 0) throw new ForetuneError('invalid-data', `${name}, line ${line}: the duration is ${length} s, below 0.`);
+    if (length < 0) throw new ForetuneError('corrupt', `${name}, line ${line}: the duration is ${length} s, below 0.`);
     const intervals = files.get(file) ?? [];
     files.set(file, intervals);
     intervals.push({ start: from, end: from + length, label });
   }
-  const table: AlignmentTable = new Map();
+  const table = new AlignmentTable();
   for (const [file, intervals] of files) {
-    const tier = {
-      name: '',
-      kind: 'intervals' as const,
-      intervals: checkedIntervals(intervals, `${name}, file ${file}`, rounding),
-    };
-    table.set(file, { tiers: [tier], notes: [] });
+    table.add(file, () => ({
+      tiers: [{ name: '', kind: 'intervals', intervals: checkedIntervals(intervals, `${name}, file ${file}`, rounding) }],
+      notes: [],
+    }));
   }
   return table;
 }

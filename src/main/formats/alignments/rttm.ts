@@ -1,6 +1,6 @@
 import { ForetuneError } from '#shared/errors.ts';
 
-import { type AlignmentTable, checkedIntervals, cutOverlaps, type Interval } from './alignment.ts';
+import { AlignmentTable, checkedIntervals, cutOverlaps, type Interval } from './alignment.ts';
 import { fieldsOfLines, timeOf } from './lines.ts';
 
 /**
@@ -29,12 +29,12 @@ export function parseRttm(bytes: Uint8Array, name: string): AlignmentTable {
     files.set(fields[1], turns);
     turns.push(turn);
   }
-  const table: AlignmentTable = new Map();
+  const table = new AlignmentTable();
   for (const [file, turns] of files) {
     const { intervals, overlapSeconds } = cutOverlaps(turns);
     const notes =
       overlapSeconds > 0 ? [`${overlapSeconds.toFixed(2)} s in which several speak have no single label and are left out`] : [];
-    table.set(file, { tiers: [{ name: '', kind: 'intervals', intervals }], notes });
+    table.add(file, () => ({ tiers: [{ name: '', kind: 'intervals', intervals }], notes }));
   }
   return table;
 }

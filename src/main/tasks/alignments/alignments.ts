@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { chooseTier, type FileAlignment, type Tier } from '#main/formats/alignments/alignment.ts';
 import { foldPhone } from '#main/formats/alignments/timitPhones.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
-import { type AlignmentChoice } from '#shared/experiment.ts';
+import { type AlignmentChoice, alignmentMark } from '#shared/experiment.ts';
 
 import {
   type Dataset,
@@ -210,9 +210,9 @@ function labelled(tier: Tier, choice: AlignmentChoice, where: string): Labelled 
   };
 }
 
-/** The tier that gives a label: the one chosen, or the one named like the label. */
+/** The tier that gives a label: the one chosen, or the one named like the label; see `alignmentMark`. */
 export function tierOf(choice: AlignmentChoice, label: string): string {
-  return choice.tier ?? label;
+  return choice.tier ?? (label.endsWith(alignmentMark) ? label.slice(0, -alignmentMark.length) : label);
 }
 
 /**

@@ -99,11 +99,12 @@ export function alignmentOfOne(file: AlignmentFile, path: string, written: strin
   if (file.kind === 'one') return file.alignment;
   const found = inTable(file.table, written);
   if (found) return found.alignment;
-  if (file.table.size === 1) return [...file.table.values()][0];
-  const names = [...file.table.keys()].slice(0, 3).join(', ');
+  const { names } = file.table;
+  if (names.length === 1) return file.table.get(names[0])!;
+  const some = names.slice(0, 3).join(', ');
   throw new ForetuneError(
     'mismatch',
-    `${path} says nothing of ${written}; it holds ${file.table.size} recordings${names === '' ? '' : ` (${names}, ...)`}.`,
+    `${path} says nothing of ${written}; it holds ${names.length} recordings${some === '' ? '' : ` (${some}, ...)`}.`,
   );
 }
 

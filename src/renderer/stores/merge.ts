@@ -1,0 +1,322 @@
+import { defineStore } from 'pinia';
+import { computed, reactive, ref, shallowRef, watch } from 'vue';
+
+import { type ErrorValue } from '#shared/errors.ts';
+import { type Progress } from '#shared/jobs.ts';
+import { type TensorModule } from '#shared/merge.ts';
+
+import {
+  describe,
+  engine,
+  type MadeModel,
+  type MergeMethodItem,
+  type MergeOutline,
+  type MergeRequest,
+  type ModelItem,
+} from '../api/engine.ts';
+import { baseName, folderOf } from '../composables/format.ts';
+import { useCurrent } from '../composables/useCurrent.ts';
+import { useApp } from './app.ts';
+import { useProject } from './project.ts';
+
+/** A model that may be merged: from the project's list, or chosen from the disk. */
+export interface Candidate {
+  path: string;
+  name: string;
+  item: ModelItem | undefined;
+}
+
+export interface AlphaRule {
+  id: number;
+  pattern: string;
+  alpha: number;
+}
+
+/** What was written in this session. */
+export interface Written {
+  id: number;
+  out: string;
+  method: string;
+  models: MadeModel[];
+  leftovers: string[];
+}
+
+export interface Running {
+  out: string;
+  plan: MergeOutline | null;
+  progress: Progress | null;
+  stopping: boolean;
+}
+
+/** Speech-FT's alpha throughout. */
+const usualAlpha = 0.25;
+const usualLayers = 12;
+
+const rounded = (value: number): number => Number(value.toFixed(6));
+
+/** The merge that is being set up, and the one that is being written; kept while one looks at other screens. */
+export const useMerge = defineStore('merge', () => {
+  const { api } = engine();
+  const app = useApp();
+  const project = useProject();
+
+  // The models.
+  const base = ref('');
+  const tuned = ref<string[]>([]);
+  const outside = ref<string[]>([]);
+  const candidates = computed<Candidate[]>(() => {
+    const listed = project.models
+      .filter(({ family, exists }) => family !== 'onnx' && exists)
+      .map((item): Candidate => ({ path: item.path, name: item.name, item }));
+    const others = outside.value.filter((path) => !listed.some((model) => model.path === path));
+    return [...listed, ...others.map((path): Candidate => ({ path, name: baseName(path), item: undefined }))];
+  });
+  const nameOf = (path: string): string => candidates.value.find((model) => model.path === path)?.name ?? baseName(path);
+
+  watch(
+    () => project.key,
+    () => {
+      base.value = '';
+      tuned.value = [];
+      outside.value = [];
+    },
+  );
+  // What was taken off the list of models is not silently merged.
+  watch(candidates, (known) => {
+    const has = (path: string): boolean => known.some((model) => model.path === path);
+    if (base.value !== '' && !has(base.value)) base.value = '';
+    tuned.value = tuned.value.filter(has);
+  });
+
+  /** Takes models in from the disk: the first as the base where there is none, the others as fine-tuned ones. */
+  function take(paths: readonly string[], as: 'base' | 'tuned' = 'tuned'): void {
+    for (const path of paths) {
+      if (!candidates.value.some((model) => model.path === path)) outside.value = [...outside.value, path];
+      if (as === 'base' || base.value === '') base.value = path;
+      else if (!tuned.value.includes(path)) tuned.value = [...tuned.value, path];
+    }
+    tuned.value = tuned.value.filter((path) => path !== base.value);
+  }
+
+  // The method and what it can be told.
+  const methods = shallowRef<MergeMethodItem[]>([]);
+  async function loadMethods(): Promise<void> {
+    if (methods.value.length === 0) methods.value = await api.weights.methods();
+  }
+  const methodId = ref('linear');
+  const method = computed(() => methods.value.find(({ id }) => id === methodId.value));
+  const uses = (setting: string): boolean => method.value?.uses.some((used) => used === setting) ?? false;
+  const settings = reactive<Omit<MergeRequest['settings'], 'weights'>>({
+    density: 0.2,
+    scope: 'global',
+    rescale: 'bernoulli',
+    seed: 0,
+  });
+  /** By path; 1 where there is none. */
+  const weights = reactive<Record<string, number>>({});
+  /** TIES as published knows no weights. */
+  const takesWeights = computed(
+    () => uses('weights') && tuned.value.length > 1 && !(methodId.value === 'ties' && settings.scope === 'global'),
+  );
+
+  // How far to go.
+  const alphaKind = ref<'number' | 'curve' | 'sweep'>('number');
+  const alpha = ref(usualAlpha);
+  const curve = ref<number[]>([]);
+  const sweep = reactive({ from: 0, to: 1, members: 21 });
+  const moduleAlphas = reactive<Partial<Record<TensorModule, number | null>>>({});
+  const rules = ref<AlphaRule[]>([]);
+  let lastRule = 0;
+  function addRule(): void {
+    rules.value = [...rules.value, { id: ++lastRule, pattern: '', alpha: alpha.value }];
+  }
+
+  const sweepAlphas = computed(() =>
+    Array.from({ length: Math.max(2, Math.min(201, Math.round(sweep.members))) }, (_, i) =>
+      rounded(sweep.from + ((sweep.to - sweep.from) * i) / (Math.max(2, Math.round(sweep.members)) - 1)),
+    ),
+  );
+
+  // The result.
+  const heads = ref<'base' | 'finetuned' | 'drop'>('base');
+  const dtype = ref<'' | 'F32' | 'F16' | 'BF16' | 'F64'>('');
+  const folder = ref('');
+  const name = ref('');
+  const defaultFolder = computed(() => {
+    if (app.settings?.folders.models) return app.settings.folders.models;
+    return project.summary?.saved ? folderOf(project.summary.path) : (app.info?.home ?? '');
+  });
+  const defaultName = computed(() => {
+    const [first, ...more] = tuned.value;
+    if (first === undefined) return 'merged';
+    const models = more.length === 0 ? nameOf(first) : `${nameOf(base.value)}-${tuned.value.length}-models`;
+    const how = !uses('alpha') ? '' : alphaKind.value === 'number' ? `-${alpha.value}` : `-${alphaKind.value}`;
+    return `${models}-${methodId.value}${how}`;
+  });
+  const out = computed(() => {
+    const place = (folder.value.trim() || defaultFolder.value).replace(/[\\/]+$/, '');
+    const slash = place.includes('\\') && !place.includes('/') ? '\\' : '/';
+    return `${place}${slash}${name.value.trim() || defaultName.value}`;
+  });
+
+  /** What would be asked of the engine, or the sentence that says what is missing. */
+  const request = computed((): (MergeRequest & { problem?: undefined }) | { problem: string } => {
+    if (base.value === '') return { problem: 'Choose the base: the pre-trained model.' };
+    if (tuned.value.length === 0) return { problem: 'Choose at least one model that was fine-tuned from the base.' };
+    const modules = Object.fromEntries(
+      Object.entries(moduleAlphas).filter((entry): entry is [TensorModule, number] => typeof entry[1] === 'number'),
+    );
+    const named = rules.value.filter(({ pattern }) => pattern.trim() !== '');
+    const values: MergeRequest['alphas'][number]['value'][] = !uses('alpha')
+      ? [1]
+      : alphaKind.value === 'number'
+        ? [alpha.value]
+        : alphaKind.value === 'curve'
+          ? [curve.value.map((value, layer): [number, number] => [layer, value])]
+          : sweepAlphas.value;
+    return {
+      base: base.value,
+      finetuned: tuned.value,
+      method: methodId.value,
+      alphas: values.map((value) => ({
+        value,
+        ...(Object.keys(modules).length > 0 ? { modules } : {}),
+        ...(named.length > 0 ? { rules: named.map((rule) => ({ pattern: rule.pattern.trim(), alpha: rule.alpha })) } : {}),
+      })),
+      settings: {
+        ...settings,
+        ...(takesWeights.value ? { weights: tuned.value.map((path) => weights[path] ?? 1) } : {}),
+      },
+      heads: heads.value,
+      ...(dtype.value === '' ? {} : { dtype: dtype.value }),
+    };
+  });
+
+  const {
+    answer: plan,
+    error: planError,
+    busy: planning,
+  } = useCurrent(
+    () => (methods.value.length === 0 || request.value.problem !== undefined ? null : request.value),
+    (wanted, signal) => api.weights.plan(wanted, { signal }),
+  );
+  const written = ref<Written[]>([]);
+  const { answer: place, error: placeError } = useCurrent(
+    () => (request.value.problem === undefined ? { out: out.value, after: written.value.length } : null),
+    (wanted, signal) => api.weights.place({ out: wanted.out }, { signal }),
+  );
+
+  const layers = computed(() => {
+    const card = candidates.value.find(({ path }) => path === base.value)?.item;
+    return plan.value?.layers ?? (card ? card.layers - 1 : usualLayers);
+  });
+  // A curve has a value at every layer of the models at hand.
+  watch(
+    layers,
+    (last) => {
+      const before = curve.value;
+      curve.value = Array.from({ length: last + 1 }, (_, layer) => before[layer] ?? before.at(-1) ?? usualAlpha);
+    },
+    { immediate: true },
+  );
+
+  /** Beside what a refusal belongs: a model by its path, a setting, or nothing in particular. */
+  const refusedAt = computed((): string => {
+    const problem = planError.value;
+    if (!problem) return '';
+    const named = [...tuned.value, base.value]
+      .filter((path) => path !== '' && problem.message.includes(path))
+      .sort((a, b) => b.length - a.length);
+    // Two models that do not fit are told at the fine-tuned one.
+    const culprit = named.find((path) => path !== base.value) ?? named[0];
+    if (culprit !== undefined) return culprit;
+    if (problem.code !== 'usage') return 'models';
+    if (/\bdensity\b/i.test(problem.message)) return 'density';
+    if (/\bweights?\b/i.test(problem.message)) return 'weights';
+    if (/\balpha|sweep|curve|rule\b/i.test(problem.message)) return 'alpha';
+    return 'method';
+  });
+  const refusal = (at: string): string => (refusedAt.value === at && planError.value ? planError.value.message : '');
+
+  // Writing.
+  const running = ref<Running>();
+  const failure = shallowRef<ErrorValue>();
+  let stop: AbortController | undefined;
+  let lastWritten = 0;
+
+  async function write(): Promise<void> {
+    if (running.value || request.value.problem !== undefined) return;
+    const abort = (stop = new AbortController());
+    failure.value = undefined;
+    running.value = { out: out.value, plan: null, progress: null, stopping: false };
+    try {
+      const asked = { ...request.value, out: out.value, ...(project.key === undefined ? {} : { project: project.key }) };
+      for await (const event of await api.weights.merge(asked, { signal: abort.signal })) {
+        if (event.type === 'plan') running.value.plan = event.plan;
+        else if (event.type === 'progress') running.value.progress = event.progress;
+        else {
+          const { result, models } = event;
+          const one: Written = { id: ++lastWritten, out: asked.out, method: asked.method, models, leftovers: result.leftovers };
+          written.value = [one, ...written.value];
+          await project.refresh();
+        }
+      }
+    } catch (error) {
+      failure.value = abort.signal.aborted
+        ? { code: 'cancelled', message: 'The merge was stopped; nothing was left behind.' }
+        : describe(error);
+    } finally {
+      running.value = undefined;
+    }
+  }
+
+  function cancel(): void {
+    if (running.value) running.value.stopping = true;
+    stop?.abort();
+  }
+
+  return {
+    base,
+    tuned,
+    candidates,
+    nameOf,
+    take,
+    methods,
+    loadMethods,
+    methodId,
+    method,
+    uses,
+    settings,
+    weights,
+    takesWeights,
+    alphaKind,
+    alpha,
+    curve,
+    sweep,
+    sweepAlphas,
+    moduleAlphas,
+    rules,
+    addRule,
+    heads,
+    dtype,
+    folder,
+    name,
+    defaultFolder,
+    defaultName,
+    out,
+    request,
+    plan,
+    planError,
+    planning,
+    place,
+    placeError,
+    layers,
+    refusedAt,
+    refusal,
+    running,
+    failure,
+    written,
+    write,
+    cancel,
+  };
+});
