@@ -57,6 +57,9 @@ const outlineSchema = z
   }))
   .catch({ models: 0, merges: 0, data: '', labels: [], units: [] });
 
+/** Specifications of probes say so. */
+const probeMark = z.object({ procedure: z.literal('probe') });
+
 function outlineOf(spec: unknown): z.infer<typeof outlineSchema> {
   return outlineSchema.parse(spec);
 }
@@ -139,6 +142,8 @@ export const projectProcedures = {
   /** Everything an experiment was set up with. */
   experiment: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => {
     const found = experimentOf(context, input);
+    if (probeMark.safeParse(found.spec).success)
+      throw new ForetuneError('unsupported', `"${found.name}" is an experiment of probes; its settings stand in its recipes.`);
     return { name: found.name, spec: scoringSpecSchema.parse(found.spec) };
   }),
 
