@@ -35,7 +35,11 @@ describe('foretune judge', () => {
     expect(result.members[0]).toMatchObject({ target: 1, others: 1 });
     expect(result.members[2].target).toBeGreaterThan(result.members[1].target);
     expect(readdirSync(join(folder.path, 'csv')).sort()).toEqual(['members.csv', 'tasks.csv']);
-    expect(readFileSync(join(folder.path, 'csv', 'members.csv'), 'utf8').trim().split('\n')).toHaveLength(4);
+    expect(
+      readFileSync(join(folder.path, 'csv', 'members.csv'), 'utf8')
+        .trim()
+        .split('\n'),
+    ).toHaveLength(4);
     // Nothing of the members is left, and the project misses no file.
     expect(readdirSync(join(cache, 'graphs'))).toEqual([]);
     expect((await run(['check', 'study.foretune'])).code).toBe(0);
@@ -81,7 +85,20 @@ describe('foretune compare --data', () => {
 
 describe('foretune recipe and the report of a merge', () => {
   it('write what they say', async () => {
-    const recipe = await run(['recipe', '--base', base, '--out', 'stable', '--kind', 'hf', '--data', manifest, '--label', 'word', '--json']);
+    const recipe = await run([
+      'recipe',
+      '--base',
+      base,
+      '--out',
+      'stable',
+      '--kind',
+      'hf',
+      '--data',
+      manifest,
+      '--label',
+      'word',
+      '--json',
+    ]);
     expect(JSON.parse(recipe.stdout)).toMatchObject({ kind: 'huggingface', command: 'python train.py' });
     expect(existsSync(join(folder.path, 'stable', 'train.py'))).toBe(true);
     expect((await run(['recipe', '--base', base, '--out', 'stable', '--kind', 'hf'])).code).toBe(1);

@@ -48,7 +48,11 @@ export async function startProbing(
 }
 
 /** Lets every window on the project know how a job goes. */
-function announce(context: Context, key: string, job: RunningJob & { experimentId: number }): { job: number; experiment: number } {
+function announce(
+  context: Context,
+  key: string,
+  job: RunningJob & { experimentId: number },
+): { job: number; experiment: number } {
   const { changes } = context.projects.get(key);
   // A failure reaches the listeners of `follow`; nobody may be waiting here.
   job.finished.catch(() => undefined);

@@ -84,7 +84,8 @@ export async function runProbing(prepared: PreparedProbing, run: ProbeRun): Prom
   const headSteps = Math.max(1, Math.round(perPass * headShare));
   const drawn = new Set<string>();
   const plans = prepared.models.flatMap((model) => {
-    const weights = settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? (['own', 'random'] as const) : (['own'] as const);
+    const weights =
+      settings.controls.includes('random-weights') && isFirstOf(model, drawn) ? (['own', 'random'] as const) : (['own'] as const);
     return weights.map((which) => {
       const columns = which === 'own' ? prepared.columns : prepared.columns.filter(({ control }) => control === '');
       const heads = headsOf(prepared, layersOf(prepared, model), columns);

@@ -74,7 +74,8 @@ export async function writeReport(project: Project, targets: ReportTargets): Pro
   if (targets.csv) {
     files.push({ path: join(targets.csv, 'scores.csv'), content: scoresCsv(input.scores) });
     files.push({ path: join(targets.csv, 'ranks.csv'), content: rankingCsv(input) });
-    if (input.layerSums.length > 0) files.push({ path: join(targets.csv, 'layer_weights.csv'), content: layerSumsCsv(input.layerSums) });
+    if (input.layerSums.length > 0)
+      files.push({ path: join(targets.csv, 'layer_weights.csv'), content: layerSumsCsv(input.layerSums) });
     if (input.truth.length > 0) files.push({ path: join(targets.csv, 'agreement.csv'), content: agreementCsv(input) });
     files.push({ path: join(targets.csv, 'recipes.csv'), content: recipesCsv(input.scores, input.recipes, input.experiments) });
   }

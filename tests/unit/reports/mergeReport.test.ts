@@ -17,7 +17,9 @@ import { request } from '../weights/models.ts';
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
-const [base, asr, speaker] = ['tiny-hubert', 'tiny-hubert-ft-asr', 'tiny-hubert-ft-speaker'].map((name) => join(demo, 'models', name));
+const [base, asr, speaker] = ['tiny-hubert', 'tiny-hubert-ft-asr', 'tiny-hubert-ft-speaker'].map((name) =>
+  join(demo, 'models', name),
+);
 
 const drift: Drift = {
   models: ['tiny-hubert', 'tiny-hubert-ft-asr'].map((name) => ({ name, path: base, fingerprint: 'f' })),
@@ -137,8 +139,18 @@ describe('the report of a judgement', () => {
     expect(judgement).toMatchObject({ target: 'word', tasks: ['word', 'speaker'], modelIds: [1, 2, 3], recommended: 2 });
     const charts = judgementCharts(judgement);
     expect(charts.map(({ title }) => title)).toEqual(['LogME of word over alpha', 'LogME of speaker over alpha']);
-    expect(charts[0].series.map(({ points }) => points.map(({ x, y }) => [x, y]))).toEqual([[[0, 1], [0.5, 1.5], [1, 2]]]);
-    expect(paretoFigure(judgement)!.points.map(({ group }) => group)).toEqual(['pre-trained', 'merge on the front', 'recommended']);
+    expect(charts[0].series.map(({ points }) => points.map(({ x, y }) => [x, y]))).toEqual([
+      [
+        [0, 1],
+        [0.5, 1.5],
+        [1, 2],
+      ],
+    ]);
+    expect(paretoFigure(judgement)!.points.map(({ group }) => group)).toEqual([
+      'pre-trained',
+      'merge on the front',
+      'recommended',
+    ]);
     const csv = join(folder.path, 'judged');
     await writeFigureReport(judgementReport('Words', judgement, []), { csv });
     const [head, , half] = readFileSync(join(csv, 'members.csv'), 'utf8').split('\n');
@@ -150,7 +162,11 @@ describe('the report of a judgement', () => {
     expect(judgeExperiment([], models, {})).toBeNull();
     const speakerFirst = judgeExperiment(scores, models, { target: 'speaker', over: 'last' })!;
     expect(speakerFirst).toMatchObject({ target: 'speaker', others: ['word'], over: 'last' });
-    const alone = judgeExperiment(scores.filter(({ label }) => label === 'word'), models, {})!;
+    const alone = judgeExperiment(
+      scores.filter(({ label }) => label === 'word'),
+      models,
+      {},
+    )!;
     expect(paretoFigure(alone)).toBeNull();
     expect(() => judgeExperiment(scores, models, { target: 'colour' })).toThrow('it has word, speaker');
     const plain = models.map((one) => ({ ...one, card: {} }));

@@ -25,8 +25,17 @@ const text = (kind: string, name: string): string => readFileSync(join(folder.pa
 describe('recipes for stable fine-tuning', () => {
   it('hold the schedule of Speech-FT for the Trainer of transformers', async () => {
     const recipe = await writeTrainingRecipe(request({ kind: 'huggingface' }));
-    expect(recipe).toMatchObject({ ran: true, command: 'python train.py', versions: expect.stringContaining('transformers 5.18') as string });
-    expect(readdirSync(join(folder.path, 'huggingface')).sort()).toEqual(['README.md', 'recipe.json', 'train.py', 'training_args.json']);
+    expect(recipe).toMatchObject({
+      ran: true,
+      command: 'python train.py',
+      versions: expect.stringContaining('transformers 5.18') as string,
+    });
+    expect(readdirSync(join(folder.path, 'huggingface')).sort()).toEqual([
+      'README.md',
+      'recipe.json',
+      'train.py',
+      'training_args.json',
+    ]);
     expect(JSON.parse(text('huggingface', 'recipe.json'))).toEqual({
       base: demoModel('tiny-hubert'),
       task: 'classification',
@@ -55,7 +64,13 @@ describe('recipes for stable fine-tuning', () => {
     expect(s3prl.ran).toBe(false);
     expect(s3prl.command).toContain('-u hf_hubert_custom');
     // To YAML 1.1, 1e-7 is a text.
-    for (const line of ['  lr: 1.0e-7', '  head_only_share: 0.1', '  decay_from_share: 0.5', '  alpha: 0.3', '  total_steps: 20000'])
+    for (const line of [
+      '  lr: 1.0e-7',
+      '  head_only_share: 0.1',
+      '  decay_from_share: 0.5',
+      '  alpha: 0.3',
+      '  total_steps: 20000',
+    ])
       expect(text('s3prl', 'config.yaml').split('\n')).toContain(line);
     expect(text('s3prl', 'README.md')).toContain('--finetuned output/states-20000.ckpt --alpha 0.3');
     const speechbrain = await writeTrainingRecipe(request({ kind: 'speechbrain', settings }));
@@ -71,7 +86,9 @@ describe('recipes for stable fine-tuning', () => {
   });
 
   it('leave names to fill in where no data is given', async () => {
-    const { notes } = await writeTrainingRecipe(request({ kind: 'huggingface', data: undefined, out: join(folder.path, 'empty') }));
+    const { notes } = await writeTrainingRecipe(
+      request({ kind: 'huggingface', data: undefined, out: join(folder.path, 'empty') }),
+    );
     expect(notes).toEqual([expect.stringContaining('No data was named')]);
     expect(JSON.parse(text('empty', 'recipe.json'))).toMatchObject({ manifest: 'manifest.csv', split_column: '' });
   });
@@ -89,7 +106,9 @@ describe('recipes for stable fine-tuning', () => {
       [{ kind: 'huggingface', settings: stableSettingsSchema.parse({ warmup: 0.6 }) }, 'usage', /cannot fall from 0.5/],
     ];
     for (const [changes, code, sentence] of cases) {
-      const error = await writeTrainingRecipe({ ...request(changes), out: changes.out ?? out }).catch((reason: unknown) => reason);
+      const error = await writeTrainingRecipe({ ...request(changes), out: changes.out ?? out }).catch(
+        (reason: unknown) => reason,
+      );
       expect(error).toMatchObject({ code, message: expect.stringMatching(sentence) as string });
     }
     expect(readdirSync(folder.path)).not.toContain('refused');

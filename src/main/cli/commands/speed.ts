@@ -244,7 +244,12 @@ export function speedCommand() {
             thresholds: (entropy ?? similarity) ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named,
             batch: options.batch,
           },
-          downsampling: { kinds: options.kinds, factors: options.factors, upsampling: options.upsampling, kernel: options.kernel },
+          downsampling: {
+            kinds: options.kinds,
+            factors: options.factors,
+            upsampling: options.upsampling,
+            kernel: options.kernel,
+          },
           // Who names sets of blocks to drop wants those, not also the usual depths.
           layerRemoval: {
             keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),
