@@ -58,4 +58,6 @@ export type Clip = Awaited<ReturnType<Api['data']['clip']>>;
 type Streamed<T> = T extends AsyncIterable<infer Item> ? Item : never;
 export type AlignmentReport = NonNullable<Streamed<Awaited<ReturnType<Api['data']['alignments']>>>['report']>;
 export type ClipTier = NonNullable<Clip['alignment']>['tiers'][number];
+export type SimilarityEvent = Streamed<Awaited<ReturnType<Api['features']['similarity']>>>;
+export type SimilarityResult = Extract<SimilarityEvent, { type: 'done' }>['result'];
 export type AlignResult = Extract<Streamed<Awaited<ReturnType<Api['data']['align']>>>, { type: 'done' }>['result'];
