@@ -41,7 +41,7 @@ export const router = createRouter({
       meta: { title: 'Results', project: true },
     },
     {
-      path: '/merge/:tab(write|moved|judge|superb)?',
+      path: '/merge/:tab(write|moved|judge|recipe|superb)?',
       name: 'merge',
       component: () => import('./views/MergeView.vue'),
       meta: { title: 'Merge' },

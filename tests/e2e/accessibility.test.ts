@@ -8,7 +8,7 @@ import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
 import { makeSampleProject } from './sampleProject.ts';
-import { enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
 import { type Served, startServe } from './served.ts';
 
 const home = temporaryFolder();
@@ -82,6 +82,40 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/results');
     await page.click(mark('export'));
     return page.waitForSelector(mark('export-dialog'));
+  },
+  merge: async (page) => {
+    await page.keyboard.press('Escape');
+    await goTo(page, '/merge');
+    await chooseDemoMerge(page);
+    return page.waitForSelector(mark('plan'));
+  },
+  'merge, all open': async (page) => {
+    await page.click(mark('alpha-curve'));
+    await page.evaluate('for (const one of document.querySelectorAll("main details")) one.open = true');
+    return page.click(mark('add-rule'));
+  },
+  'what moved': async (page) => {
+    await goTo(page, '/merge/moved');
+    await page.click(mark('compare-run'));
+    return page.waitForSelector(mark('heatmap'));
+  },
+  'what moved, table': async (page) => {
+    await page.click(mark('moved-table'));
+    return page.waitForSelector('tr.item');
+  },
+  'what moved, features': (page) => page.click(mark('moved-features')),
+  'judging a sweep': async (page) => {
+    await goTo(page, '/merge/judge');
+    return page.waitForSelector(mark('judge-word'));
+  },
+  'training recipe': async (page) => {
+    await goTo(page, '/merge/recipe');
+    return page.waitForSelector(mark('recipe-write'));
+  },
+  SUPERB: async (page) => {
+    await goTo(page, '/merge/superb');
+    await page.waitForSelector(mark('misprint'));
+    return page.click(mark('superb-add'));
   },
   settings: async (page) => {
     await page.keyboard.press('Escape');

@@ -35,6 +35,20 @@ export async function pickFrom(page: Page, folder: string, name: string): Promis
   await page.click(mark('picker-accept'));
 }
 
+/** Chooses from the list behind a field. */
+export async function chooseOption(page: Page, field: string, option: string): Promise<void> {
+  await page.click(mark(field));
+  await page.getByRole('option', { name: option, exact: true }).click();
+}
+
+/** Sets up a merge of the demo's models on whichever of its tabs is shown. */
+export async function chooseDemoMerge(page: Page): Promise<void> {
+  await page.waitForSelector(mark('merge-base'));
+  await chooseOption(page, 'merge-base', 'tiny-hubert');
+  for (const name of ['tiny-hubert-ft-asr', 'tiny-hubert-ft-speaker'])
+    await page.locator(`${mark(`tuned-${name}`)} input`).check();
+}
+
 /** Errors of the page, and what its policy refused, as they come. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];

@@ -1,5 +1,6 @@
 // Pictures of every screen, light and dark, in two sizes, of the demo project: node tests/e2e/screenshots.ts [folder]
-import { mkdirSync } from 'node:fs';
+// The one that the README shows goes into docs/ as well.
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { type Page } from 'playwright';
@@ -7,7 +8,7 @@ import { type Page } from 'playwright';
 import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
-import { enter, goTo, mark } from './screens.ts';
+import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
 import { startServe } from './served.ts';
 
 const sizes = [
@@ -18,6 +19,8 @@ const folder = resolve(process.argv[2] ?? join(root, 'out', 'screenshots'));
 mkdirSync(folder, { recursive: true });
 
 const home = temporaryFolder();
+const exported = 'hubert-plain.onnx';
+copyFileSync(join(root, 'tests', 'golden', 'onnx', exported), join(home.path, exported));
 const [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project: 'demo' })]);
 
 /** What is pictured, and how to get there from what was pictured before. */
@@ -41,7 +44,8 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.getByRole('button', { name: 'Read all 240' }).waitFor();
     },
   ],
-  ['data-clip', (page) => page.locator(mark('clip')).scrollIntoViewIfNeeded()],
+  ['data-mapping', (page) => page.click(mark('map-data')).then(() => page.waitForSelector(mark('data-dialog-column')))],
+  ['data-clip', (page) => page.keyboard.press('Escape').then(() => page.locator(mark('clip')).scrollIntoViewIfNeeded())],
   ['experiments', (page) => goTo(page, '/experiments').then(() => page.waitForSelector('tr.item'))],
   [
     'experiment-new',
@@ -52,9 +56,64 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.waitForSelector(mark('estimate'));
     },
   ],
+  ['experiment-new-scoring', (page) => page.locator(mark('metric-logme')).scrollIntoViewIfNeeded()],
+  [
+    'merge',
+    async (page) => {
+      await goTo(page, '/merge');
+      await chooseDemoMerge(page);
+      await page.waitForSelector(mark('plan'));
+    },
+  ],
+  ['merge-curve', (page) => page.click(mark('alpha-curve'))],
+  [
+    'merge-moved',
+    async (page) => {
+      await goTo(page, '/merge/moved');
+      await page.click(mark('compare-run'));
+      await page.waitForSelector(mark('heatmap'));
+    },
+  ],
+  ['merge-moved-table', (page) => page.click(mark('moved-table'))],
+  [
+    'merge-features',
+    async (page) => {
+      await page.click(mark('moved-features'));
+      await page.click(mark('drift-run'));
+      await page.getByRole('application', { name: /^Feature drift/ }).waitFor({ timeout: 120_000 });
+    },
+  ],
+  [
+    'merge-judge',
+    async (page) => {
+      await goTo(page, '/merge/judge');
+      await page.waitForSelector(mark('judge-word'));
+      // Judged once; the pictures that follow show the same sweep.
+      if (!(await page.locator(mark('recommendation')).isVisible())) {
+        for (const label of ['word', 'speaker']) await page.locator(`${mark(`judge-${label}`)} input`).check();
+        await page.click(mark('judge-run'));
+        await page.locator(mark('rail-job')).waitFor();
+        await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      }
+      await page.getByText('Recommended').first().waitFor();
+    },
+  ],
+  ['merge-recipe', (page) => goTo(page, '/merge/recipe').then(() => page.waitForSelector(mark('recipe-write')))],
+  ['merge-superb', (page) => goTo(page, '/merge/superb').then(() => page.waitForSelector(mark('misprint')))],
   ['settings', (page) => goTo(page, '/settings')],
   ['jobs', (page) => page.keyboard.press('j').then(() => page.waitForSelector(mark('job')))],
   ['shortcuts', (page) => page.keyboard.press('Escape').then(() => page.keyboard.press('?'))],
+  [
+    'models-exported',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await goTo(page, '/models');
+      await page.click(mark('add-model'));
+      await pickFrom(page, home.path, exported);
+      await page.locator(mark('map-model')).click();
+      await page.waitForSelector(mark('onnx-count'));
+    },
+  ],
 ];
 
 try {
@@ -72,7 +131,10 @@ try {
       for (const [name, show] of pictures) {
         await show(page);
         await page.waitForTimeout(500);
-        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${viewport.width}.png`) });
+        const path = join(folder, `${name}-${colorScheme}-${viewport.width}.png`);
+        await page.screenshot({ path });
+        if (name === 'results' && colorScheme === 'light' && viewport === sizes[0])
+          copyFileSync(path, join(root, 'docs', 'results.png'));
       }
       await page.close();
     }

@@ -14,7 +14,13 @@ const sourceSchema = z.discriminatedUnion('kind', [
 ]);
 
 function allowedSource(source: FeatureSource, { files }: Context): FeatureSource {
-  const data = { ...source.data, path: files.allow(source.data.path), root: source.data.root && files.allow(source.data.root) };
+  const { path, root, alignments } = source.data;
+  const data = {
+    ...source.data,
+    path: files.allow(path),
+    root: root && files.allow(root),
+    alignments: alignments && { ...alignments, path: alignments.path && files.allow(alignments.path) },
+  };
   if (source.kind === 'filterbank') return { ...source, data };
   return { ...source, data, model: { ...source.model, path: files.allow(source.model.path) } };
 }

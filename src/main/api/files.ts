@@ -20,7 +20,7 @@ const mostEntries = 5000;
 const alignmentFiles = Object.keys(alignmentExtensions);
 
 const dataExtensions = ['.csv', '.tsv', '.jsonl', '.json'];
-const weightExtensions = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt'];
+const weightExtensions = ['.safetensors', '.bin', '.pt', '.pth', '.ckpt', '.onnx'];
 
 /** What may be chosen, told from names alone: a listing opens no file. */
 function choosable(wanted: Wanted, name: string, isFolder: boolean, inside: readonly string[]): boolean {

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 
+import { type RunningJob, speedJobSchema } from '#main/jobs/queue.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
-
-import { speedJobSchema } from '#main/jobs/queue.ts';
+import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
 
 import { type Context, type OpenProject } from './context.ts';
 import { estimateScoring } from './estimate.ts';
@@ -23,7 +23,7 @@ export function allowFiles({ files }: Context, { models, data }: Pick<ScoringSpe
   for (const path of paths) if (path !== undefined) files.allow(path);
 }
 
-/** Starts scoring, or takes up the unfinished run of the same experiment, and lets every window on the project know how it goes. */
+/** Starts scoring, or takes up the unfinished run of the same experiment. */
 export async function startScoring(
   context: Context,
   key: string,
@@ -31,8 +31,29 @@ export async function startScoring(
   machine: MachineSettings,
   name?: string,
 ): Promise<{ job: number; experiment: number }> {
-  const { queue, changes } = context.projects.get(key);
-  const job = await queue.score(spec, machine, name);
+  const { queue } = context.projects.get(key);
+  return announce(context, key, await queue.score(spec, machine, name));
+}
+
+/** Starts probes, or takes up the unfinished run of the same experiment. */
+export async function startProbing(
+  context: Context,
+  key: string,
+  spec: ProbeSpec,
+  machine: MachineSettings,
+  name?: string,
+): Promise<{ job: number; experiment: number }> {
+  const { queue } = context.projects.get(key);
+  return announce(context, key, await queue.probe(spec, machine, name));
+}
+
+/** Lets every window on the project know how a job goes. */
+function announce(
+  context: Context,
+  key: string,
+  job: RunningJob & { experimentId: number },
+): { job: number; experiment: number } {
+  const { changes } = context.projects.get(key);
   // A failure reaches the listeners of `follow`; nobody may be waiting here.
   job.finished.catch(() => undefined);
   changes.tell('experiments');
@@ -84,6 +105,7 @@ export const jobProcedures = {
     if (!row) throw new ForetuneError('not-found', `The project has no job number ${input.job}.`);
     const { live } = jobSummaries(open).find(({ id }) => id === input.job)!;
     if (live) return { job: row.id, experiment: row.experimentId };
+    if (row.kind === 'probe') return startProbing(context, input.project, probeSpecSchema.parse(row.spec), input.machine);
     if (row.kind === 'speed') {
       const { job } = await startSpeed(context, input.project, speedJobSchema.parse(row.spec).spec, input.machine);
       return { job, experiment: null };

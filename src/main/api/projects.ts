@@ -43,17 +43,22 @@ function enter(
 /** What a list says of an experiment; a specification that this version does not know is still listed. */
 const outlineSchema = z
   .object({
-    models: z.array(z.unknown()),
+    models: z.array(z.looseObject({ merge: z.unknown().optional() })),
     data: z.object({ path: z.string() }),
     settings: z.object({ labels: z.array(z.string()), units: z.array(z.string()) }),
   })
   .transform(({ models, data, settings: { labels, units } }) => ({
     models: models.length,
+    /** How many of them are merges that are not written: a sweep to be judged. */
+    merges: models.filter(({ merge }) => merge !== undefined).length,
     data: basename(data.path),
     labels,
     units,
   }))
-  .catch({ models: 0, data: '', labels: [], units: [] });
+  .catch({ models: 0, merges: 0, data: '', labels: [], units: [] });
+
+/** Specifications of probes say so. */
+const probeMark = z.object({ procedure: z.literal('probe') });
 
 function outlineOf(spec: unknown): z.infer<typeof outlineSchema> {
   return outlineSchema.parse(spec);
@@ -137,6 +142,8 @@ export const projectProcedures = {
   /** Everything an experiment was set up with. */
   experiment: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => {
     const found = experimentOf(context, input);
+    if (probeMark.safeParse(found.spec).success)
+      throw new ForetuneError('unsupported', `"${found.name}" is an experiment of probes; its settings stand in its recipes.`);
     return { name: found.name, spec: scoringSpecSchema.parse(found.spec) };
   }),
 

@@ -9,6 +9,7 @@ import { jobProcedures } from './jobs.ts';
 import { judgeProcedures } from './judge.ts';
 import { metricProcedures } from './metrics.ts';
 import { modelProcedures } from './models.ts';
+import { probeProcedures } from './probes.ts';
 import { projectProcedures } from './projects.ts';
 import { resultProcedures } from './results.ts';
 import { speedProcedures } from './speed.ts';
@@ -28,6 +29,7 @@ export const router = {
   truth: truthProcedures,
   features: featureProcedures,
   metrics: metricProcedures,
+  probes: probeProcedures,
   weights: { ...weightProcedures, ...judgeProcedures },
   speed: { ...speedProcedures, ...speedRunProcedures },
 };

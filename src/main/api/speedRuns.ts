@@ -12,7 +12,14 @@ import { costOf, recommend } from '#main/speedup/recommend.ts';
 import { utteranceResults } from '#main/speedup/utterances.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema } from '#shared/experiment.ts';
-import { decodingSchema, speedCostSchema, type SpeedRun, type SpeedSpec, speedSpecSchema, speedWishSchema } from '#shared/speed.ts';
+import {
+  decodingSchema,
+  speedCostSchema,
+  type SpeedRun,
+  type SpeedSpec,
+  speedSpecSchema,
+  speedWishSchema,
+} from '#shared/speed.ts';
 
 import { type Context } from './context.ts';
 import { procedure } from './procedure.ts';

@@ -9,6 +9,7 @@ import { checkVacant } from '#main/weights/folder.ts';
 import { mergeModels, type MergeOutline, type MergeResult, outlineMerge } from '#main/weights/mergeModels.ts';
 import { superbOfFiles } from '#main/weights/superb.ts';
 import { toErrorValue } from '#shared/errors.ts';
+import { mappingSchema } from '#shared/experiment.ts';
 import { type Progress } from '#shared/jobs.ts';
 import { alphaScheduleSchema, mergeSettingsSchema } from '#shared/merge.ts';
 
@@ -94,13 +95,16 @@ async function* following<Event>(
 }
 
 /** Puts merged models on a project's list, where they can be scored at once. */
-async function enlist(context: Context, key: string | undefined, results: MergeResult['results']): Promise<MadeModel[]> {
+async function enlist(context: Context, key: string | undefined, { results, outline }: MergeResult): Promise<MadeModel[]> {
   if (key === undefined) return results.map(({ path }) => ({ path, id: null, problem: null }));
   const { project, changes } = context.projects.get(key);
+  // What somebody had to say of an exported base holds for graphs of the same kind.
+  const known = project.models().find(({ path }) => path === outline.base.path)?.card.mapping;
+  const mapping = mappingSchema.safeParse(known).data;
   const made: MadeModel[] = [];
   for (const { path } of results) {
     try {
-      const entry = { ...(await describeModel(path)), mapping: null };
+      const entry = { ...(await describeModel(path, mapping)), mapping: mapping ?? null };
       const id = project.upsertModel(entry);
       setShelved(project, 'models', id, false);
       made.push({ path, id, problem: null });
@@ -148,7 +152,7 @@ export const weightProcedures = {
         onOutline: (plan) => tell({ type: 'plan', plan }),
         onProgress: (progress) => tell({ type: 'progress', progress }),
       });
-      tell({ type: 'done', result, models: await enlist(context, project, result.results) });
+      tell({ type: 'done', result, models: await enlist(context, project, result) });
     }, signal);
   }),
 

@@ -1,4 +1,4 @@
-import { type Api } from '#main/api/router.ts';
+import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { createProgressView } from './progress.ts';

@@ -14,6 +14,7 @@ import { macsCommand } from './commands/macs.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { openCommand } from './commands/open.ts';
+import { probeCommand } from './commands/probe.ts';
 import { rankCommand } from './commands/rank.ts';
 import { recipeCommand } from './commands/recipe.ts';
 import { reportCommand } from './commands/report.ts';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     serveCommand(),
     demoCommand(),
     scoreCommand(),
+    probeCommand(),
     extractCommand(),
     alignCommand(),
     metricsCommand(),

@@ -7,6 +7,7 @@ import { ForetuneError } from '#shared/errors.ts';
 
 import { type Encoder, type HiddenStates, type Logits, openEncoder, probeClip } from './encoder.ts';
 import { type GramKernel, openGramKernel } from './gram.ts';
+import { probeRows, type ProbeRowsRequest } from './probeRows.ts';
 import { type Provider, type SessionSettings } from './providers.ts';
 import { SideBySide } from './sideBySide.ts';
 import { type StatisticsPlan, StreamingStatistics, type TargetValue } from './statistics.ts';
@@ -116,6 +117,29 @@ export function inferenceHandlers() {
     }
   }
 
+  /** The parts of an utterance in one, with the times of its frames where they are asked for. */
+  async function joined(samples: Float32Array, timed: boolean): Promise<{ states: HiddenStates; times?: Float64Array }> {
+    const runs: HiddenStates[] = [];
+    const times: number[] = [];
+    for await (const part of parts(samples)) {
+      runs.push(part);
+      if (timed) times.push(...frameTimes(need(rule, 'a waveform rule'), part.start, part.end - part.start, part.frames));
+    }
+    const frames = runs.reduce((total, part) => total + part.frames, 0);
+    const width = runs[0]?.width ?? 0;
+    const layers = need(encoder, 'an encoder').layers.map((_, layer) => {
+      if (runs.length === 1) return runs[0].layers[layer].slice();
+      const all = new Float32Array(frames * width);
+      let offset = 0;
+      for (const part of runs) {
+        all.set(part.layers[layer], offset);
+        offset += part.layers[layer].length;
+      }
+      return all;
+    });
+    return { states: { frames, width, layers }, times: timed ? Float64Array.from(times) : undefined };
+  }
+
   async function closeEncoder(): Promise<void> {
     await encoder?.close();
     await kernel?.close();
@@ -138,23 +162,20 @@ export function inferenceHandlers() {
 
     /** Hidden states of a whole utterance, parts joined: frames x width per layer. */
     async features({ samples }: { samples: Float32Array }) {
-      const runs: HiddenStates[] = [];
-      for await (const part of parts(samples)) runs.push(part);
-      const frames = runs.reduce((total, part) => total + part.frames, 0);
-      const width = runs[0]?.width ?? 0;
-      const layers = need(encoder, 'an encoder').layers.map((_, layer) => {
-        if (runs.length === 1) return runs[0].layers[layer].slice();
-        const joined = new Float32Array(frames * width);
-        let offset = 0;
-        for (const part of runs) {
-          joined.set(part.layers[layer], offset);
-          offset += part.layers[layer].length;
-        }
-        return joined;
-      });
+      const { states } = await joined(samples, false);
       return new Transfer(
-        { frames, width, layers } satisfies HiddenStates,
-        layers.map(({ buffer }) => buffer),
+        states,
+        states.layers.map(({ buffer }) => buffer as ArrayBuffer),
+      );
+    },
+
+    /** What a probe learns from: the mean of an utterance, some of its frames, or all. */
+    async probeRows({ samples, ...request }: ProbeRowsRequest & { samples: Float32Array }) {
+      const { states, times } = await joined(samples, request.aligned !== null);
+      const reply = probeRows(states, request, times);
+      return new Transfer(
+        reply,
+        reply.rows.map(({ buffer }) => buffer as ArrayBuffer),
       );
     },
 

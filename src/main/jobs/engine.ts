@@ -26,10 +26,11 @@ export interface Engine {
    * run before has given it back, telling `onWait` if it must; rejects with the signal's reason if that comes first.
    */
   borrowInference(signal?: AbortSignal, onWait?: () => void): Promise<BorrowedThread>;
-  /** Runs a task of workers/compute.ts in the pool. */
+  /** Runs a task of workers/compute.ts in the pool; a signal ends it at once, and rejects with its reason. */
   compute<K extends keyof ComputeTasks>(
     name: K,
     input: Parameters<ComputeTasks[K]>[0],
+    signal?: AbortSignal,
   ): Promise<Awaited<ReturnType<ComputeTasks[K]>>>;
   /** Waits for the chunk being worked on and ends all threads. */
   close(): Promise<void>;
@@ -60,15 +61,16 @@ export function createEngine(options: { cacheDir?: string } = {}): Engine {
       const giveBack = await turns.take(signal, onWait);
       return { thread: (inference ??= startInferenceThread()), giveBack };
     },
-    compute(name, input) {
+    compute(name, input, signal) {
       pool ??= new Piscina({
         filename: workerUrl('compute').href,
         minThreads: 1,
         maxThreads: Math.max(2, Math.min(4, availableParallelism())),
         idleTimeout: 10_000,
       });
-      const running = pool.run(input, { name }) as Promise<Awaited<ReturnType<ComputeTasks[typeof name]>>>;
+      const running = pool.run(input, { name, signal }) as Promise<Awaited<ReturnType<ComputeTasks[typeof name]>>>;
       return running.catch((error: unknown) => {
+        signal?.throwIfAborted();
         throw arrived(error);
       });
     },

@@ -4,11 +4,14 @@ import { type Project } from '#main/project/project.ts';
 import { type ErrorValue, ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type MachineSettings, type ScoringSpec } from '#shared/experiment.ts';
 import { type JobState } from '#shared/jobs.ts';
+import { type ProbeSpec } from '#shared/probe.ts';
 import { type SpeedSpec, speedSpecSchema } from '#shared/speed.ts';
 
 import { type Engine } from './engine.ts';
 import { EventLog } from './events.ts';
-import { prepareScoring, runScoring } from './scoring.ts';
+import { prepareProbing } from './probePrepare.ts';
+import { type ProbeRun, runProbing } from './probing.ts';
+import { prepareScoring, runScoring, type ScoringRun } from './scoring.ts';
 import { runSpeed } from './speeding.ts';
 import { prepareSpeed } from './speedPrepare.ts';
 
@@ -27,6 +30,9 @@ export interface RunningJob {
   /** Resolves with the final state; rejects with the reason of a failure. */
   finished: Promise<JobState>;
 }
+
+/** What the queue gives an experiment to work with. */
+type ExperimentRun = Omit<ScoringRun & ProbeRun, 'machine'>;
 
 /** What a job of kind `speed` was asked. */
 export const speedJobSchema = z.object({ run: z.number().int(), spec: speedSpecSchema });
@@ -53,33 +59,45 @@ export class JobQueue {
    */
   async score(spec: ScoringSpec, machine: MachineSettings, name?: string): Promise<RunningJob & { experimentId: number }> {
     const prepared = await prepareScoring(spec);
+    return this.experiment({ kind: 'score', spec, name, verb: 'scored' }, prepared, (run) =>
+      runScoring(prepared, { ...run, machine }),
+    );
+  }
+
+  /** As `score`, for probes. */
+  async probe(spec: ProbeSpec, machine: MachineSettings, name?: string): Promise<RunningJob & { experimentId: number }> {
+    const prepared = await prepareProbing(spec);
+    return this.experiment({ kind: 'probe', spec, name, verb: 'probed' }, prepared, (run) =>
+      runProbing(prepared, { ...run, machine }),
+    );
+  }
+
+  /** The job of a prepared experiment, a new one or the one it already has. */
+  private experiment(
+    { kind, spec, name, verb }: { kind: 'score' | 'probe'; spec: ScoringSpec | ProbeSpec; name?: string; verb: string },
+    { hash, warnings }: { hash: string; warnings: string[] },
+    work: (run: ExperimentRun) => Promise<void>,
+  ): RunningJob & { experimentId: number } {
     const experimentId =
-      this.project.findExperiment(prepared.hash)?.id ??
-      this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: prepared.hash });
+      this.project.findExperiment(hash)?.id ??
+      this.project.createExperiment({ name: name ?? spec.settings.labels.join(', '), spec, specHash: hash });
     const earlier = this.project.jobs().findLast((job) => job.experimentId === experimentId);
     const running = earlier && this.jobs.get(earlier.id);
     if (running && !running.ended()) return { ...running, experimentId };
-    const id = earlier?.id ?? this.project.createJob({ kind: 'score', experimentId, spec });
+    const id = earlier?.id ?? this.project.createJob({ kind, experimentId, spec });
     const job = this.start(id, experimentId, earlier?.state === 'done' ? 'done' : 'queued', async (events, signal) => {
-      for (const message of prepared.warnings) events.add({ type: 'log', level: 'warning', message });
+      for (const message of warnings) events.add({ type: 'log', level: 'warning', message });
       if (earlier?.state === 'done') {
         events.add({
           type: 'log',
           level: 'info',
-          message: 'These models and data were scored with these settings before; the saved numbers stand.',
+          message: `These models and data were ${verb} with these settings before; the saved numbers stand.`,
         });
         return;
       }
       if (earlier) events.add({ type: 'log', level: 'info', message: 'Taking up the unfinished run with these settings.' });
-      await runScoring(prepared, {
-        engine: this.engine,
-        project: this.project,
-        experimentId,
-        jobId: id,
-        machine,
-        signal,
-        report: (report) => events.add(report),
-      });
+      const { engine, project } = this;
+      await work({ engine, project, experimentId, jobId: id, signal, report: (report) => events.add(report) });
     });
     return { ...job, experimentId };
   }

@@ -129,7 +129,7 @@ function checkLabel({ name, values }: LabelColumn, { units }: ScoringSettings, m
 }
 
 /** Rows name a model by its base name, so two different models of one name could not be told apart. */
-function refuseTwins(models: EncoderModel[]): void {
+export function refuseTwins(models: EncoderModel[]): void {
   const seen = new Map<string, string>();
   for (const { name, path } of models) {
     const other = seen.get(name);
@@ -142,14 +142,14 @@ function refuseTwins(models: EncoderModel[]): void {
   }
 }
 
-function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: ScoringSettings): void {
+export function checkLayers({ name, layers }: EncoderModel, { layers: wanted }: Pick<ScoringSettings, 'layers'>): void {
   const beyond = wanted === 'all' ? undefined : wanted.find((layer) => layer >= layers);
   if (beyond !== undefined)
     throw new ForetuneError('not-found', `${name} has layers 0 to ${layers - 1}; layer ${beyond} does not exist.`);
 }
 
 /** Which labels of stretches there are, and how they are read; nothing without. */
-function labelSource({ alignments: choice }: ScoringSpec['data'], alignments: AlignmentReport | null) {
+export function labelSource({ alignments: choice }: ScoringSpec['data'], alignments: AlignmentReport | null) {
   if (!alignments) return {};
   const { tier, fold, without } = choice ?? {};
   return { alignments: { fingerprint: alignments.fingerprint, tier, fold, without } };
@@ -201,7 +201,7 @@ const secondsPerCommit = 300;
 type Weights = 'own' | 'random';
 
 /** Random weights depend on the architecture alone, so that a model and the merges of it need them once. */
-function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
+export function isFirstOf({ merge, fingerprint }: EncoderModel, drawn: Set<string>): boolean {
   const base = merge?.base.fingerprint ?? fingerprint;
   const isFirst = !drawn.has(base);
   drawn.add(base);
@@ -241,7 +241,11 @@ function audioOf({ path, format, utterances }: Dataset): string[] {
   });
 }
 
-function keepDataset({ dataset, spec }: PreparedScoring, project: Project, hours: number | null): void {
+/** A data set, and what it was asked for by. */
+type KeptDataset = { dataset: Dataset; spec: Pick<ScoringSpec, 'data'> };
+
+/** Remembers a data set in the project. */
+export function keepDataset({ dataset, spec }: KeptDataset, project: Project, hours: number | null): void {
   const { name, path, audioColumn, fingerprint, utterances } = dataset;
   const problems = dataset.problems.map(({ row, file = null, message }) => ({ row, file, message }));
   project.upsertDataset({

@@ -13,3 +13,6 @@ export const versions = {
 
 /** As `scoring`, for the error rates of speed-ups. */
 export const speedVersion = 1;
+
+/** Raised whenever a change of code changes probes. */
+export const probeVersion = 1;

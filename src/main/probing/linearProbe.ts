@@ -31,8 +31,8 @@ export interface LinearProbe {
   iterations: number;
 }
 
-/** Rows that are multiplied at once: they stay in a core's cache. */
-const blockRows = 256;
+/** Rows that are multiplied at once: of all layers together they stay in a core's cache. */
+const [blockRows, blockRowsOfSum] = [256, 32];
 
 /**
  * A linear head on one layer, or on sum_l softmax(w)_l h_l (SUPERB, Yang et al. 2021; w = 0 at first), and its loss. Parameters lie in
@@ -42,6 +42,7 @@ export class LinearHead {
   readonly size: number;
   private readonly rows: ProbeRows;
   private readonly weighted: number;
+  private readonly blockRows: number;
   private readonly kernel;
 
   constructor(rows: ProbeRows) {
@@ -49,12 +50,13 @@ export class LinearHead {
     this.rows = rows;
     this.weighted = layers.length > 1 ? layers.length : 0;
     this.size = this.weighted + targets.k * d + targets.k;
+    this.blockRows = this.weighted ? blockRowsOfSum : blockRows;
     const [x, k] = [
       { rows: blockRows, columns: d },
       { rows: targets.k, columns: d },
     ];
     const products = openRowProducts([
-      { rows: blockRows, columns: targets.k },
+      { rows: this.blockRows, columns: targets.k },
       k,
       k,
       ...(this.weighted ? [x, x] : []),
@@ -112,14 +114,15 @@ export class LinearHead {
     const { layers, weight, bias } = this.parts(parameters);
     const shares = softmax(layers);
     this.setWeights(weight);
-    for (let start = from; start < to; start += blockRows) {
-      const count = Math.min(blockRows, to - start);
+    for (let start = from; start < to; start += this.blockRows) {
+      const count = Math.min(this.blockRows, to - start);
       take(start, count, this.forward(start, count, shares, bias), this.kernel.z.columns);
     }
   }
 
   /**
-   * Mean loss of the labelled ones among rows `from` to `to`, plus penalty/2 times the squared weights (not the bias).
+   * Mean loss of the labelled ones among rows `from` to `to`, plus penalty/2 times the squared weights (not the bias), plus
+   * layerPenalty/2 times the squared layer weights.
    *
    * @param labelled how many of them have a label
    * @param gradient of the mean loss and the penalty; not computed where absent
@@ -130,11 +133,12 @@ export class LinearHead {
     labelled: number,
     penalty: number,
     gradient?: Float64Array,
+    layerPenalty = 0,
   ): number {
     const { targets, d } = this.rows;
     const { k } = targets;
     const { products, sums, w, z, mixture, back, x } = this.kernel;
-    const { weight } = this.parts(parameters);
+    const { weight, layers } = this.parts(parameters);
     const into = gradient && this.parts(gradient);
     gradient?.fill(0);
     sums.values.fill(0);
@@ -150,7 +154,7 @@ export class LinearHead {
     });
     if (into) {
       for (let c = 0; c < k; c++) for (let j = 0; j < d; j++) into.weight[c * d + j] = sums.values[c * sums.columns + j];
-      throughSoftmax(softmax(this.parts(parameters).layers), into.layers);
+      throughSoftmax(softmax(layers), into.layers);
       for (let i = 0; i < gradient.length; i++) gradient[i] /= labelled;
     }
     let squares = 0;
@@ -158,7 +162,17 @@ export class LinearHead {
       squares += weight[i] * weight[i];
       if (into) into.weight[i] += penalty * weight[i];
     }
-    return total / labelled + (penalty / 2) * squares;
+    let layerSquares = 0;
+    for (let l = 0; l < layers.length; l++) {
+      layerSquares += layers[l] * layers[l];
+      if (into) into.layers[l] += layerPenalty * layers[l];
+    }
+    return total / labelled + (penalty / 2) * squares + (layerPenalty / 2) * layerSquares;
+  }
+
+  /** Gives all layers the same weight. */
+  equalise(parameters: Float64Array): void {
+    this.parts(parameters).layers.fill(0);
   }
 
   /** The head of these parameters. */
@@ -170,8 +184,10 @@ export class LinearHead {
 
 /** Penalties that are tried, from the strongest on; each begins where the one before ended. */
 export const penalties: readonly number[] = [1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5];
-/** The path ends after as many penalties without a lower loss on the development part. */
+/** The path ends after as many penalties that lower the loss on the development part by less than `leastGain`. */
 const patience = 2;
+/** Nats per sample; for a regression, halves of standardised squared errors. */
+const leastGain = 1e-3;
 
 function countLabelled(targets: RowTargets, from: number, to: number): number {
   let count = 0;
@@ -181,8 +197,9 @@ function countLabelled(targets: RowTargets, from: number, to: number): number {
 
 /**
  * Fits a linear head: L-BFGS to the optimum under a squared penalty on the weights, from a strong penalty to ever weaker ones, stopping
- * early when the loss on the development part has not become lower twice; the penalty with the lowest one counts. Nothing is random:
- * it starts from zero, where all layers weigh the same.
+ * early when the loss on the development part has twice become lower by less than 0.001; the penalty with the lowest one counts. The layers' weights
+ * begin equal under every penalty and have a standard normal prior (1/2n of their squares), so that no layer is left out without
+ * evidence. Nothing is random.
  *
  * @returns the head, with the parameters for `LinearHead.predict`
  * @throws ForetuneError `invalid-data` where the training or the development part has no labelled row
@@ -202,13 +219,15 @@ export function fitLinearProbe(rows: ProbeRows): LinearProbe & { parameters: Flo
   let iterations = 0;
   let since = 0;
   for (const penalty of penalties) {
-    const objective: Objective = (x, gradient) => model.loss(x, [0, train], labelled.train, penalty, gradient);
-    iterations += minimise(objective, parameters, { maxIterations: 100, tolerance: 1e-6, gradientTolerance: 1e-6 }).iterations;
+    const objective: Objective = (x, gradient) =>
+      model.loss(x, [0, train], labelled.train, penalty, gradient, 1 / labelled.train);
+    // A strong penalty favours a single layer, from which the softmax would not come back.
+    model.equalise(parameters);
+    iterations += minimise(objective, parameters, { maxIterations: 100, tolerance: 1e-5, gradientTolerance: 1e-6 }).iterations;
     const devLoss = model.loss(parameters, [train, train + dev], labelled.dev, 0);
-    if (devLoss < best.devLoss) {
-      best = { devLoss, penalty, parameters: parameters.slice() };
-      since = 0;
-    } else if (++since === patience) break;
+    since = devLoss < best.devLoss - leastGain ? 0 : since + 1;
+    if (devLoss < best.devLoss) best = { devLoss, penalty, parameters: parameters.slice() };
+    if (since === patience) break;
   }
   return {
     ...model.head(best.parameters),

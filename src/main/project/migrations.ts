@@ -124,6 +124,27 @@ export const migrations: readonly Migration[] = [
       ALTER TABLE datasets ADD COLUMN audio_root TEXT;
       ALTER TABLE scores ADD COLUMN resampling TEXT NOT NULL DEFAULT 'jackknife' CHECK (resampling IN ('jackknife', 'bootstrap'));
       ALTER TABLE scores ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';
+      CREATE TABLE layer_sums (
+        experiment_id INTEGER NOT NULL REFERENCES experiments (id) ON DELETE CASCADE,
+        model_id INTEGER NOT NULL REFERENCES models (id),
+        recipe_id INTEGER NOT NULL REFERENCES recipes (id),
+        model TEXT NOT NULL,
+        label TEXT NOT NULL,
+        unit TEXT NOT NULL CHECK (unit IN ('frame', 'utterance')),
+        metric TEXT NOT NULL,
+        value REAL NOT NULL,
+        ci_low REAL,
+        ci_high REAL,
+        n INTEGER NOT NULL,
+        d INTEGER NOT NULL,
+        classes INTEGER NOT NULL,
+        control TEXT NOT NULL DEFAULT '',
+        layers TEXT NOT NULL,
+        weights TEXT NOT NULL,
+        replicates TEXT,
+        notes TEXT NOT NULL,
+        PRIMARY KEY (experiment_id, model_id, label, unit, metric, control)
+      );
       CREATE TABLE speed_runs (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,

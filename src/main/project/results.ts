@@ -1,5 +1,6 @@
 import * as z from 'zod';
 
+import { type LayerSumEntry, layerSumEntrySchema, type StoredLayerSum, storedLayerSumSchema } from '#shared/probe.ts';
 import {
   type RecipeRecord,
   recipeRecordSchema,
@@ -24,6 +25,12 @@ const scoreRow = storedScoreSchema.extend({
   replicates: jsonText.nullable().pipe(storedScoreSchema.shape.replicates),
   notes: jsonText.pipe(storedScoreSchema.shape.notes),
 });
+const layerSumRow = storedLayerSumSchema.extend({
+  layers: z.string(),
+  weights: z.string(),
+  notes: z.string(),
+  replicates: z.string().nullable(),
+});
 const truthRow = storedTruthSchema.extend({ higherIsBetter: z.number() });
 
 function checkedScore(row: ScoreEntry): z.output<typeof scoreEntrySchema> {
@@ -46,6 +53,16 @@ export function resultQueries({ db, read, write }: Connection) {
       ci_low, ci_high, n, d, classes, control, replicates, resampling, notes
     FROM scores WHERE @experimentId IS NULL OR experiment_id = @experimentId
     ORDER BY experiment_id, label, unit, metric, control, model_id, layer`);
+  const upsertLayerSum = db.prepare(`
+    INSERT OR REPLACE INTO layer_sums (experiment_id, model_id, recipe_id, model, label, unit, metric, value, ci_low, ci_high,
+      n, d, classes, control, layers, weights, replicates, notes)
+    VALUES (@experimentId, @modelId, @recipeId, @model, @label, @unit, @metric, @value, @ci_low, @ci_high,
+      @n, @d, @classes, @control, @layers, @weights, @replicates, @notes)`);
+  const selectLayerSums = db.prepare(`
+    SELECT experiment_id AS experimentId, model_id AS modelId, recipe_id AS recipeId, model, label, unit, metric, value,
+      ci_low, ci_high, n, d, classes, control, layers, weights, replicates, notes
+    FROM layer_sums WHERE @experimentId IS NULL OR experiment_id = @experimentId
+    ORDER BY experiment_id, label, unit, metric, control, model_id`);
   const clearTruth = db.prepare('DELETE FROM truth WHERE source = ?');
   const insertTruth = db.prepare(`
     INSERT INTO truth (source, model, layer, label, measure, value, higher_is_better)
@@ -78,6 +95,37 @@ export function resultQueries({ db, read, write }: Connection) {
     /** Scores of one experiment, or of all. */
     scores(experimentId?: number): StoredScore[] {
       return read(() => selectScores.all({ experimentId: experimentId ?? null }).map((row) => scoreRow.parse(row)));
+    },
+
+    /** Saves probes on weighted sums of layers, made by one recipe, all or none; one with the same key is replaced. */
+    saveLayerSums(experimentId: number, recipe: unknown, rows: readonly LayerSumEntry[]): void {
+      const checked = rows.map((row) =>
+        checkedEntry(layerSumEntrySchema, row, `The weighted sum of ${row.model}, ${row.label}, ${row.metric}`),
+      );
+      write(() => {
+        const recipeId = idRow.parse(insertRecipe.get(hashJson(recipe), toJson(recipe))).id;
+        for (const row of checked) {
+          const [layers, weights, notes] = [toJson(row.layers), toJson(row.weights), toJson(row.notes)];
+          const replicates = row.replicates ? toJson(row.replicates) : null;
+          upsertLayerSum.run({ ...row, experimentId, recipeId, layers, weights, notes, replicates });
+        }
+      });
+    },
+
+    /** Probes on weighted sums of layers, of one experiment or of all. */
+    layerSums(experimentId?: number): StoredLayerSum[] {
+      return read(() =>
+        selectLayerSums.all({ experimentId: experimentId ?? null }).map((row) => {
+          const sum = layerSumRow.parse(row);
+          return storedLayerSumSchema.parse({
+            ...sum,
+            layers: fromJson(sum.layers),
+            weights: fromJson(sum.weights),
+            notes: fromJson(sum.notes),
+            replicates: sum.replicates === null ? null : fromJson(sum.replicates),
+          });
+        }),
+      );
     },
 
     recipes(): RecipeRecord[] {

@@ -141,11 +141,14 @@ function rankingContent({ sections }: ReportDocument): Content[] {
 }
 
 /** Several tasks side by side, and what the scores are worth where there is truth to hold them against. */
-function comparisonContent({ tasks, agreements }: ReportDocument): Content[] {
+function comparisonContent({ tasks, agreements, layerSums }: ReportDocument): Content[] {
   const page = pageOf('portrait');
   const heading = (text: string): Content => ({ text, style: 'section', pageBreak: 'before', pageOrientation: page.orientation });
   return [
     ...(tasks.length > 0 ? [heading('Task by task'), ...tasks.flatMap((table) => titledTable(table, page))] : []),
+    ...(layerSums.length > 0
+      ? [heading('Weighted sums of layers'), ...layerSums.flatMap((table) => titledTable(table, page))]
+      : []),
     ...agreements.flatMap(({ heading: name, reading, table, scatter }): Content[] => [
       heading(`Scores against the truth, ${name}`),
       { text: reading, margin: [0, 0, 0, 4] },

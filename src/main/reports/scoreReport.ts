@@ -10,9 +10,11 @@ import {
   type StoredScore,
   type StoredTruth,
 } from '#shared/project.ts';
+import { type StoredLayerSum } from '#shared/probe.ts';
 
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from './findings.ts';
 import { type Answer, readingGuide } from './guide.ts';
+import { layerSumTables } from './layerSums.ts';
 import { rankingTable, rankReading } from './ranking.ts';
 import { compareTasks, recommend, taskTable } from './recommendation.ts';
 import { digestRecipes, type RecipeDigest } from './recipes.ts';
@@ -28,6 +30,8 @@ export interface ReportInput {
   recipes: readonly RecipeRecord[];
   /** What fine-tuning or probing really gave. */
   truth?: readonly StoredTruth[];
+  /** Probes on weighted sums of layers. */
+  layerSums?: readonly StoredLayerSum[];
   /** When and by which version the report is made. */
   now: Date;
   appVersion: string;
@@ -66,6 +70,8 @@ export interface ReportDocument {
   /** Several tasks side by side; empty where there is one. */
   tasks: TableFigure[];
   agreements: ReportAgreement[];
+  /** Probes on weighted sums of layers, with the weights. */
+  layerSums: TableFigure[];
   notes: { heading: string; text: string }[];
   guide: readonly Answer[];
   recipes: RecipeDigest;
@@ -133,7 +139,7 @@ export function buildScoreReport(input: ReportInput): ReportDocument {
       `The project ${projectName} has no scores yet; score a model first, then make the report.`,
     );
   }
-  const used = new Set(scores.map(({ recipeId }) => recipeId));
+  const used = new Set([...scores, ...(input.layerSums ?? [])].map(({ recipeId }) => recipeId));
   const digest = digestRecipes(recipes.filter(({ id }) => used.has(id)));
   const recipeNames = new Map(digest.own.map(({ id, name }) => [id, name]));
   const several = new Set(sections.map(({ experiment }) => experiment.id)).size > 1;
@@ -145,6 +151,7 @@ export function buildScoreReport(input: ReportInput): ReportDocument {
     sections: sections.map((section) => sectionOf(section, recipeNames, several)),
     tasks: tasksOf(sections),
     agreements: agreementsOf(sections, input.truth ?? []),
+    layerSums: layerSumTables(input.layerSums ?? [], experiments),
     notes: experiments
       .filter(({ notes }) => notes !== '')
       .map(({ name, notes }) => ({ heading: `Notes on ${name}`, text: notes })),

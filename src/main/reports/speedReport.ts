@@ -120,8 +120,7 @@ function settingsTable(run: SpeedRun, points: readonly SpeedPoint[], decoding: D
   const [full] = own;
   const cost = own.every(({ seconds }) => seconds !== null) ? 'seconds' : 'macs';
   const front = new Set(paretoFront(own.map((point) => ({ cost: costOf(point, cost)!, error: point.wer }))));
-  const of = (value: number | null, all: number | null): string =>
-    value === null || !all ? '' : percent(value / all, 0);
+  const of = (value: number | null, all: number | null): string => (value === null || !all ? '' : percent(value / all, 0));
   const isTimed = own.some(({ seconds }) => seconds !== null);
   return {
     title: `Ways to run ${run.model}, ${decodingName[decoding]}`,
@@ -171,9 +170,7 @@ export function speedReport(
     return {
       id: `speed-${decoding}`,
       heading: `Error rate against cost, ${decodingName[decoding]}`,
-      statements: [0.005, 0.02].map(
-        (most) => recommend(own, { kind: 'error', most }, timed ? 'seconds' : 'macs').sentence,
-      ),
+      statements: [0.005, 0.02].map((most) => recommend(own, { kind: 'error', most }, timed ? 'seconds' : 'macs').sentence),
       figures: [...charts, exitChart(run, points, decoding)].filter((figure) => figure !== null),
       tables: [settingsTable(run, points, decoding)],
     };

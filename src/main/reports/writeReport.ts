@@ -7,6 +7,7 @@ import { ForetuneError } from '#shared/errors.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
 import { agreementCsv, rankingCsv, recipesCsv, scoresCsv } from './csv.ts';
+import { layerSumsCsv } from './layerSums.ts';
 import { reportLatex } from './latex.ts';
 import { reportPdf } from './pdf.ts';
 import { buildScoreReport } from './scoreReport.ts';
@@ -64,6 +65,7 @@ export async function writeReport(project: Project, targets: ReportTargets): Pro
     scores: project.scores(),
     recipes: project.recipes(),
     truth: project.truth(),
+    layerSums: project.layerSums(),
   }));
   const report = buildScoreReport({ ...input, now: new Date(), appVersion: packageJson.version });
 
@@ -72,6 +74,8 @@ export async function writeReport(project: Project, targets: ReportTargets): Pro
   if (targets.csv) {
     files.push({ path: join(targets.csv, 'scores.csv'), content: scoresCsv(input.scores) });
     files.push({ path: join(targets.csv, 'ranks.csv'), content: rankingCsv(input) });
+    if (input.layerSums.length > 0)
+      files.push({ path: join(targets.csv, 'layer_weights.csv'), content: layerSumsCsv(input.layerSums) });
     if (input.truth.length > 0) files.push({ path: join(targets.csv, 'agreement.csv'), content: agreementCsv(input) });
     files.push({ path: join(targets.csv, 'recipes.csv'), content: recipesCsv(input.scores, input.recipes, input.experiments) });
   }

@@ -253,7 +253,7 @@ export async function openMember(
     finetuned: tuned.map(told),
     method: id,
     alpha,
-    settings: usedSettings(method, settings) as MemberCard['settings'],
+    settings: usedSettings(method, settings),
   };
   const name = memberTitle(merge);
   const fingerprint = createHash('sha256')

@@ -9,16 +9,9 @@ import { writeWhole } from '#main/reports/writeWhole.ts';
 import { openDataset, requireColumn } from '#main/tasks/dataset.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type DataChoice } from '#shared/experiment.ts';
-import { type RecipeKind, type StableSettings } from '#shared/recipe.ts';
+import { type RecipeKind, type StableSettings, recipeVersions } from '#shared/recipe.ts';
 
 import packageJson from '../../../package.json' with { type: 'json' };
-
-/** What each recipe is written for; `ran` says whether it was run with these versions when it was written. */
-export const recipeVersions: Record<RecipeKind, { versions: string; ran: boolean }> = {
-  huggingface: { versions: 'transformers 5.18, torch 2.13, accelerate 1.15, soundfile 0.14; Python 3.11', ran: true },
-  s3prl: { versions: 's3prl 0.4 (its own torch and torchaudio)', ran: false },
-  speechbrain: { versions: 'speechbrain 1.0, hyperpyyaml 1.2, transformers 4, soundfile 0.12 or later', ran: false },
-};
 
 export interface TrainingRecipeRequest {
   /** A Hugging Face folder. */

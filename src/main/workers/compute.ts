@@ -6,6 +6,15 @@ import { type LanguageModel } from '#main/decoding/languageModel.ts';
 import { logSoftmax } from '#main/decoding/logProbabilities.ts';
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
 import { readLanguageModel as readLanguageModelNow } from '#main/jobs/languageModelFile.ts';
+import {
+  fitCtcProbe as fitCtcProbeNow,
+  type FitCtcProbeTask,
+  fitProbe as fitProbeNow,
+  type FitProbeTask,
+  type ProbeResult,
+  standardiseLayer as standardiseLayerNow,
+  type StandardiseTask,
+} from '#main/jobs/probeTasks.ts';
 import { type LayerScores, scoreLayer as scoreLayerNow, type ScoreLayerTask } from '#main/jobs/scoreLayer.ts';
 import { type TwoSets } from '#main/scoring/metric.ts';
 import { metric } from '#main/scoring/registry.ts';
@@ -65,6 +74,15 @@ export const searchBeam = crossing(({ logits, rows, vocabulary, settings, lm }: 
   return searchBeamNow(logProbabilities, rows, vocabulary, settings, lm)[0].columns;
 });
 
+/** Standardises the rows of one layer in place. */
+export const standardiseLayer = crossing((task: StandardiseTask): void => standardiseLayerNow(task));
+
+/** Fits a linear head on frozen features and measures it on what was held out. */
+export const fitProbe = crossing((task: FitProbeTask): ProbeResult => fitProbeNow(task));
+
+/** Trains a CTC head on frozen features and measures it on what was held out. */
+export const fitCtcProbe = crossing((task: FitCtcProbeTask): ProbeResult => fitCtcProbeNow(task));
+
 /** How well each score predicts what was measured: thousands of draws for each. */
 export const predictors = crossing(
   ({
@@ -102,6 +120,9 @@ export type ComputeTasks = {
   scoreLayer: typeof scoreLayer;
   readLanguageModel: typeof readLanguageModel;
   searchBeam: typeof searchBeam;
+  standardiseLayer: typeof standardiseLayer;
+  fitProbe: typeof fitProbe;
+  fitCtcProbe: typeof fitCtcProbe;
   predictors: typeof predictors;
   twoSets: typeof twoSets;
   trainHead: typeof trainHead;

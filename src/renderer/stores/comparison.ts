@@ -1,59 +1,96 @@
 import { defineStore } from 'pinia';
-import { ref, shallowRef, watch } from 'vue';
+import { ref, watch } from 'vue';
 
-import { type Progress } from '#shared/jobs.ts';
-
-import { type Comparison, describe, engine } from '../api/engine.ts';
+import { type CompareEvent, type DriftEvent, engine } from '../api/engine.ts';
+import { useStreamed } from '../composables/useStreamed.ts';
+import { useApp } from './app.ts';
+import { useMerge } from './merge.ts';
 import { useProject } from './project.ts';
 
-/** What fine-tuning changed in the models compared last; kept while one looks at other screens. */
+/** What fine-tuning changed, in weights and in features; kept while one looks at other screens. */
 export const useComparison = defineStore('comparison', () => {
   const { api } = engine();
+  const app = useApp();
   const project = useProject();
-  const found = shallowRef<Comparison>();
+  const merge = useMerge();
+
+  // Weights.
   const asked = ref('');
   const density = ref<number | null>(0.2);
-  const progress = shallowRef<Progress>();
-  const busy = ref(false);
-  const error = ref('');
-  let abort: AbortController | undefined;
+  const weights = useStreamed((event: CompareEvent) => (event.type === 'done' ? event.result : undefined));
+  const question = (): string => JSON.stringify([merge.base, merge.tuned, density.value ?? null]);
 
-  const keyOf = (a: string, b: readonly string[]): string => JSON.stringify([a, b, density.value ?? null]);
-
-  async function run(a: string, b: readonly string[]): Promise<void> {
-    abort?.abort();
-    const own = (abort = new AbortController());
-    busy.value = true;
-    error.value = '';
-    progress.value = undefined;
-    const key = keyOf(a, b);
-    try {
-      const request = { a, b: [...b], ...(density.value === null ? {} : { density: density.value }) };
-      for await (const event of await api.weights.compare(request, { signal: own.signal })) {
-        if (own.signal.aborted) return;
-        if (event.type === 'progress') progress.value = event.progress;
-        else {
-          found.value = event.result;
-          asked.value = key;
-        }
-      }
-    } catch (reason) {
-      if (!own.signal.aborted) error.value = describe(reason).message;
-    } finally {
-      if (abort === own) busy.value = false;
-    }
+  async function compare(): Promise<void> {
+    const key = question();
+    const request = { a: merge.base, b: [...merge.tuned], ...(density.value === null ? {} : { density: density.value }) };
+    if (await weights.run((signal) => api.weights.compare(request, { signal }))) asked.value = key;
   }
+  /** Whether what was found is of other models, or another density, than those chosen now. */
+  const isStale = (): boolean => asked.value !== question();
 
-  /** Whether what was found is of other models, or another density, than these. */
-  const isStale = (a: string, b: readonly string[]): boolean => asked.value !== keyOf(a, b);
+  // Features.
+  const dataset = ref<number | null>(null);
+  const sample = ref<number | null>(50);
+  const mergedAt = ref<number | null>(0.25);
+  const features = useStreamed((event: DriftEvent) => (event.type === 'done' ? event.drift : undefined));
+  watch(
+    () => project.datasets,
+    (there) => {
+      if (!there.some(({ id }) => id === dataset.value)) dataset.value = there.at(-1)?.id ?? null;
+    },
+    { immediate: true },
+  );
+
+  async function measure(): Promise<void> {
+    const data = project.datasets.find(({ id }) => id === dataset.value);
+    const wanted = merge.request;
+    if (!data || wanted.problem !== undefined) return;
+    const { base, finetuned, method, settings } = wanted;
+    const member = { finetuned, method, alpha: { value: mergedAt.value ?? 0 }, settings };
+    await features.run((signal) =>
+      api.weights.drift(
+        {
+          models: [
+            { path: base },
+            ...finetuned.map((path) => ({ path })),
+            ...(mergedAt.value === null ? [] : [{ path: base, merge: member }]),
+          ],
+          data: { path: data.path, audioColumn: data.audioColumn ?? undefined },
+          ...(sample.value === null ? {} : { sample: sample.value }),
+          machine: app.settings!.machine,
+        },
+        { signal },
+      ),
+    );
+  }
 
   watch(
     () => project.key,
     () => {
-      abort?.abort();
-      found.value = undefined;
+      for (const one of [weights, features]) {
+        one.stop();
+        one.result.value = undefined;
+      }
     },
   );
 
-  return { found, density, progress, busy, error, run, stop: () => abort?.abort(), isStale };
+  return {
+    found: weights.result,
+    progress: weights.progress,
+    busy: weights.busy,
+    error: weights.error,
+    stop: weights.stop,
+    density,
+    compare,
+    isStale,
+    dataset,
+    sample,
+    mergedAt,
+    drift: features.result,
+    driftProgress: features.progress,
+    drifting: features.busy,
+    driftError: features.error,
+    stopDrift: features.stop,
+    measure,
+  };
 });

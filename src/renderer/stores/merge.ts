@@ -3,7 +3,7 @@ import { computed, reactive, ref, shallowRef, watch } from 'vue';
 
 import { type ErrorValue } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
-import { type TensorModule } from '#shared/merge.ts';
+import { type Member, type TensorModule, tensorModules } from '#shared/merge.ts';
 
 import {
   describe,
@@ -66,7 +66,7 @@ export const useMerge = defineStore('merge', () => {
   const outside = ref<string[]>([]);
   const candidates = computed<Candidate[]>(() => {
     const listed = project.models
-      .filter(({ family, exists }) => family !== 'onnx' && exists)
+      .filter(({ exists }) => exists)
       .map((item): Candidate => ({ path: item.path, name: item.name, item }));
     const others = outside.value.filter((path) => !listed.some((model) => model.path === path));
     return [...listed, ...others.map((path): Candidate => ({ path, name: baseName(path), item: undefined }))];
@@ -96,6 +96,25 @@ export const useMerge = defineStore('merge', () => {
       else if (!tuned.value.includes(path)) tuned.value = [...tuned.value, path];
     }
     tuned.value = tuned.value.filter((path) => path !== base.value);
+  }
+
+  /** Sets everything up as a merge that was scored without being written. */
+  function adopt(path: string, { finetuned, method: how, alpha: schedule, settings: told }: Member): void {
+    take([path], 'base');
+    tuned.value = [];
+    take(finetuned);
+    methodId.value = how;
+    const { weights: given, ...others } = told;
+    Object.assign(settings, others);
+    finetuned.forEach((model, i) => (weights[model] = given?.[i] ?? 1));
+    const { value, modules = {}, rules: named = [] } = schedule;
+    const single = (one: number | [number, number][]): number => (typeof one === 'number' ? one : one[0][1]);
+    alphaKind.value = typeof value === 'number' ? 'number' : 'curve';
+    if (typeof value === 'number') alpha.value = value;
+    else curve.value = value.map(([, at]) => at);
+    for (const module of tensorModules) moduleAlphas[module] = modules[module] === undefined ? null : single(modules[module]);
+    rules.value = named.map((rule) => ({ id: ++lastRule, pattern: rule.pattern, alpha: single(rule.alpha) }));
+    name.value = '';
   }
 
   // The method and what it can be told.
@@ -206,6 +225,9 @@ export const useMerge = defineStore('merge', () => {
     (wanted, signal) => api.weights.place({ out: wanted.out }, { signal }),
   );
 
+  /** The folder is taken by what was just written: no mistake, but the next one needs another name. */
+  const isJustWritten = computed(() => written.value.some((one) => one.out === out.value));
+
   const layers = computed(() => {
     const card = candidates.value.find(({ path }) => path === base.value)?.item;
     return plan.value?.layers ?? (card ? card.layers - 1 : usualLayers);
@@ -281,6 +303,7 @@ export const useMerge = defineStore('merge', () => {
     candidates,
     nameOf,
     take,
+    adopt,
     methods,
     loadMethods,
     methodId,
@@ -310,6 +333,7 @@ export const useMerge = defineStore('merge', () => {
     planning,
     place,
     placeError,
+    isJustWritten,
     layers,
     refusedAt,
     refusal,

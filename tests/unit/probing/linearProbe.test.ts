@@ -62,7 +62,7 @@ describe('a linear head', () => {
     const random = new Lcg(5);
     const at = bells(random, head.size);
     const gradient = new Float64Array(head.size);
-    const loss = (x: Float64Array, out?: Float64Array): number => head.loss(x, [10, 290], 280, 0.3, out);
+    const loss = (x: Float64Array, out?: Float64Array): number => head.loss(x, [10, 290], 280, 0.3, out, 0.2);
     loss(at, gradient);
     for (let i = 0; i < at.length; i++) {
       const moved = (by: number): Float64Array => at.map((value, j) => (j === i ? value + by : value));

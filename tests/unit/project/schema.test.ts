@@ -27,7 +27,7 @@ function documentedTables(text: string): Record<string, string[]> {
   const tables: Record<string, string[]> = {};
   for (const section of text.split(/^## /m).slice(1)) {
     const [table] = section.split('\n');
-    const rows = section.matchAll(/^\| (\w+) \| (TEXT|INTEGER|REAL) \|/gm);
+    const rows = section.matchAll(/^\| (\w+) \| (TEXT|INTEGER|REAL|BLOB) \|/gm);
     tables[table] = [...rows].map(([, name, type]) => `${name} ${type}`);
   }
   return tables;

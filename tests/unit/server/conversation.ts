@@ -3,7 +3,6 @@ import { join } from 'node:path';
 
 import { fromWire } from '#main/api/procedure.ts';
 import { type Api } from '#main/api/router.ts';
-import { speedSpecSchema } from '#shared/speed.ts';
 
 import { demo, root } from '../../support/foretune.ts';
 
@@ -148,6 +147,33 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('speed.figures', () => api.speed.figures({ ...key, run, cost: 'macs' }));
   await ask('speed.report', () => api.speed.report({ ...key, run, csv: join(folder, 'sweep'), svg: join(folder, 'sweep') }));
   await ask('speed.published', () => api.speed.published());
+  const speakerModel = join(demo, 'models', 'tiny-hubert-ft-speaker');
+  const judged = await ask('weights.judge', () =>
+    api.weights.judge({
+      ...key,
+      base: model,
+      finetuned: [speakerModel],
+      alphas: [{ value: 0.5 }],
+      data,
+      scoring: {
+        labels: ['word', 'speaker'],
+        units: ['utterance'],
+        controls: ['shuffled-labels'],
+        layers: [1, 3],
+        sample: 24,
+        groups: 3,
+      },
+      machine,
+    }),
+  );
+  for await (const _ of await api.jobs.follow({ ...key, job: judged.job }));
+  await ask('weights.judgement', () => api.weights.judgement({ ...key, experiment: judged.experiment, target: 'speaker' }));
+  await ask('weights.report', () =>
+    api.weights.report({
+      about: { kind: 'judgement', ...key, experiment: judged.experiment },
+      latex: join(folder, 'judged.tex'),
+    }),
+  );
   mkdirSync(join(folder, 'out'));
   const { files } = await ask('projects.export', () =>
     api.projects.export({ ...key, folder: join(folder, 'out'), formats: ['latex'] }),
@@ -200,6 +226,16 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   );
   await ask('weights.compare', async () =>
     (await collectStream(api.weights.compare({ a: model, b: merge.finetuned }))).filter(({ type }) => type !== 'progress'),
+  );
+  await ask('weights.drift', async () =>
+    (
+      await collectStream(
+        api.weights.drift({ models: [{ path: model }, { path: speakerModel }], data, layers: [3], sample: 6, machine }),
+      )
+    ).filter(({ type }) => type === 'done'),
+  );
+  await ask('weights.recipe', () =>
+    api.weights.recipe({ base: model, kind: 'huggingface', data, label: 'word', out: join(folder, 'recipe') }),
   );
   await ask('speed.macs', () => api.speed.macs({ model, seconds: 10 }));
   const sentences = join(folder, 'sentences.csv');

@@ -195,13 +195,14 @@ describe.each(linkNames)('over %s', (name) => {
     expect(answers).toEqual(Array.from({ length: 200 }, (_, i) => i));
   });
 
-  it.skipIf(name === 'direct')('a caller that goes away ends what it had asked for', async () => {
-    const stream = await api.silence();
-    await stream.next();
-    const pending = refusal(stream.next());
-    await link.close();
-    expect((await pending)[0]).toBe('disconnected');
-    await vi.waitFor(() => expect(ended).toEqual(['silence']));
-    expect((await refusal(api.echo(1)))[0]).toBe('disconnected');
-  });
+  if (name !== 'direct')
+    it('a caller that goes away ends what it had asked for', async () => {
+      const stream = await api.silence();
+      await stream.next();
+      const pending = refusal(stream.next());
+      await link.close();
+      expect((await pending)[0]).toBe('disconnected');
+      await vi.waitFor(() => expect(ended).toEqual(['silence']));
+      expect((await refusal(api.echo(1)))[0]).toBe('disconnected');
+    });
 });

@@ -46,9 +46,38 @@ const merge = {
   heads: 'base' as const,
   out: join(root, 'merged'),
 };
+const { method, settings: mergeSettings } = merge;
+const member = (tuned: string) => ({
+  ...inside.model,
+  merge: { finetuned: [tuned], method, alpha: { value: 0.5 }, settings: mergeSettings },
+});
+const sweep = () => ({
+  project,
+  base: merge.base,
+  finetuned: merge.finetuned,
+  alphas: merge.alphas,
+  data: inside.data,
+  scoring: settings,
+  machine: {},
+});
+const drift = { models: [inside.model, { path: merge.finetuned[0] }], data: inside.data, machine: {} };
+const recipe = { base: merge.base, kind: 'huggingface' as const, label: 'word', out: join(root, 'recipe') };
+const pdf = join(root, 'report.pdf');
 const drain = async (stream: Promise<AsyncIterable<unknown>>): Promise<void> => {
   await (await stream)[Symbol.asyncIterator]().next();
 };
+
+/** Where the specification of a sweep names files. */
+const sweepFields = {
+  model: 'spec.model.path',
+  data: 'spec.data.path',
+  root: 'spec.data.root',
+  kernel: 'spec.settings.downsampling.kernel',
+  heads: 'spec.settings.importedHeads',
+  training: 'spec.settings.training.data.path',
+  trainingRoot: 'spec.settings.training.data.root',
+  lm: 'spec.settings.lm.path',
+} as const;
 
 /** Every field of every procedure in which a caller can name a file, filled with one that lies elsewhere. */
 type At = (name: string) => string;
@@ -89,6 +118,9 @@ const calls: Record<string, Call> = {
           `jobs.score spec.data.${field}`,
           (at: At) => api.jobs.score({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
         ],
+        [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
+        [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
+        [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
         [
           `jobs.estimate spec.data.${field}`,
           (at: At) => api.jobs.estimate({ spec: { models: [inside.model], data: choice(at), settings } }),
@@ -132,6 +164,10 @@ const calls: Record<string, Call> = {
           `features.similarity ${field}.data.root`,
           (at: At) => call({ ...good, data: { ...inside.data, root: at('') } as never }),
         ],
+        [
+          `features.similarity ${field}.data.alignments.path`,
+          (at: At) => call({ ...good, data: { ...inside.data, alignments: { path: at('') } } as never }),
+        ],
       ];
     }),
   ),
@@ -144,6 +180,27 @@ const calls: Record<string, Call> = {
   'weights.compare a': (at) => drain(api.weights.compare({ a: at('model'), b: [inside.model.path] })),
   'weights.compare b': (at) => drain(api.weights.compare({ a: inside.model.path, b: [at('model')] })),
   'weights.place out': (at) => api.weights.place({ out: at('model') }),
+  'jobs.score spec.models.merge.finetuned': (at) =>
+    api.jobs.score({ project, spec: { models: [member(at('model'))], data: inside.data, settings }, machine: {} }),
+  'jobs.estimate spec.models.merge.finetuned': (at) =>
+    api.jobs.estimate({ spec: { models: [member(at('model'))], data: inside.data, settings } }),
+  'weights.judge base': (at) => api.weights.judge({ ...sweep(), base: at('model') }),
+  'weights.judge finetuned': (at) => api.weights.judge({ ...sweep(), finetuned: [at('model')] }),
+  'weights.drift models.path': (at) => drain(api.weights.drift({ ...drift, models: [inside.model, { path: at('model') }] })),
+  'weights.drift models.merge.finetuned': (at) =>
+    drain(api.weights.drift({ ...drift, models: [inside.model, member(at('model'))] })),
+  'weights.recipe base': (at) => api.weights.recipe({ ...recipe, base: at('model') }),
+  'weights.recipe out': (at) => api.weights.recipe({ ...recipe, out: at('recipe') }),
+  'weights.report about.a': (at) =>
+    api.weights.report({ about: { kind: 'comparison', a: at('model'), b: merge.finetuned }, pdf }),
+  'weights.report about.b': (at) => api.weights.report({ about: { kind: 'comparison', a: merge.base, b: [at('model')] }, pdf }),
+  'weights.report about.folder': (at) => api.weights.report({ about: { kind: 'merge', folder: at('model') }, pdf }),
+  ...Object.fromEntries<Call>(
+    (['pdf', 'csv', 'latex', 'svg'] as const).map((target) => [
+      `weights.report ${target}`,
+      (at: At) => api.weights.report({ about: { kind: 'comparison', a: merge.base, b: merge.finetuned }, [target]: at(target) }),
+    ]),
+  ),
   ...Object.fromEntries<Call>(
     (['model.path', 'data.path', 'data.root', 'lm'] as const).map((field) => [
       `speed.transcribe ${field}`,
@@ -180,39 +237,33 @@ const calls: Record<string, Call> = {
     ]),
   ),
   ...Object.fromEntries<Call>(
-    (
-      [
-        'model.path',
-        'data.path',
-        'data.root',
-        'settings.downsampling.kernel',
-        'settings.importedHeads',
-        'settings.training.data.path',
-        'settings.training.data.root',
-        'settings.lm.path',
-      ] as const
-    ).map((field) => [
-      `speed.start spec.${field}`,
+    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).map((field) => [
+      `speed.start ${sweepFields[field]}`,
       (at: At) => {
-        const or = <T>(which: typeof field, there: T): string | T => (field === which ? at('file') : there);
-        const choice = (path: string, root: string | undefined) => ({ path, root });
+        const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
+        const training = field.startsWith('training')
+          ? {
+              data: {
+                path: or('training', inside.data.path),
+                root: or('trainingRoot', undefined),
+              },
+            }
+          : {};
         return api.speed.start({
           project,
           machine: {},
           spec: {
-            model: { path: or('model.path', merge.finetuned[0]) },
-            data: choice(or('data.path', inside.data.path), or('data.root', undefined)),
+            model: { path: or('model', merge.finetuned[0]) },
+            data: {
+              path: or('data', inside.data.path),
+              root: or('root', undefined),
+            },
             text: 'word',
             settings: {
-              downsampling: { kernel: or('settings.downsampling.kernel', undefined) },
-              importedHeads: or('settings.importedHeads', undefined),
-              training: {
-                data: choice(
-                  or('settings.training.data.path', inside.data.path),
-                  or('settings.training.data.root', undefined),
-                ),
-              },
-              lm: field === 'settings.lm.path' ? { path: at('lm.arpa') } : undefined,
+              downsampling: { kernel: or('kernel', undefined) },
+              importedHeads: or('heads', undefined),
+              training,
+              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
             },
           },
         });
@@ -244,7 +295,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|point|reference)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
@@ -296,6 +347,9 @@ describe('a server with a root', () => {
       'app.saveSettings folders.projects',
       'app.saveSettings folders.models',
       'app.saveSettings folders.data',
+      // Written into a report as they are.
+      'weights.report about.drift.data.path',
+      'weights.report about.drift.models.path',
     ];
     expect(pathFields().sort()).toEqual([...Object.keys(calls), ...names].sort());
   });

@@ -120,7 +120,9 @@ describe('the run that judges a sweep', () => {
     expect(one.models.map(({ merge }) => merge?.alpha.value ?? 'base')).toEqual(['base', 0.5, 1]);
     const two = judgeSpec({ ...common, finetuned: [asr, speaker], method: 'ties', alphas });
     expect(
-      two.models.map(({ merge }) => (merge ? `${merge.method} ${merge.finetuned.length} ${merge.alpha.value}` : 'base')),
+      two.models.map(({ merge }) =>
+        merge ? `${merge.method} ${merge.finetuned.length} ${JSON.stringify(merge.alpha.value)}` : 'base',
+      ),
     ).toEqual(['base', 'ties 2 0.5', 'ties 2 1', 'linear 1 1', 'linear 1 1']);
     const soup = judgeSpec({ ...common, finetuned: [asr, speaker], method: 'soup', alphas });
     expect(soup.models.map(({ merge }) => merge?.method ?? 'base')).toEqual(['base', 'soup', 'linear', 'linear']);

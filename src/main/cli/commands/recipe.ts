@@ -1,7 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings';
 
-import { recipeVersions } from '#main/weights/trainingRecipe.ts';
-import { recipeKinds, stableSettingsSchema } from '#shared/recipe.ts';
+import { recipeKinds, recipeVersions, stableSettingsSchema } from '#shared/recipe.ts';
 
 import { count, integer, number } from '../options.ts';
 import { log, print, printJson } from '../output.ts';

@@ -1,8 +1,15 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 import type { Api } from '#main/api/router.ts';
+import { scoreAxis } from '#main/reports/scoreAxis.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type AlignmentChoice, type MachineSettings, type ScoringSpecInput, scoringSpecSchema } from '#shared/experiment.ts';
+import {
+  type AlignmentChoice,
+  type MachineSettings,
+  type ScoringSettings,
+  type ScoringSpecInput,
+  scoringSpecSchema,
+} from '#shared/experiment.ts';
 import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
 
 import { followJob } from '../followJob.ts';
@@ -39,13 +46,17 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
 
-const digits = (value: number | null): string => (value === null ? '' : value.toFixed(4));
+export const digits = (value: number | null): string => (value === null ? '' : value.toFixed(4));
 
 /** The rows for people: best layer of each model marked, controls last. */
 export function scoreTable(rows: ScoreRow[]): string {
   const key = ({ model, label, unit, metric, control }: ScoreRow): string => [model, label, unit, metric, control].join('\n');
   const best = new Map<string, number>();
-  for (const row of rows) best.set(key(row), Math.max(best.get(key(row)) ?? -Infinity, row.value));
+  for (const row of rows) {
+    const known = best.get(key(row));
+    const better = scoreAxis(row.metric).higherIsBetter ? Math.max : Math.min;
+    best.set(key(row), known === undefined ? row.value : better(known, row.value));
+  }
   const ordered = rows.toSorted((a, b) => Number(a.control !== '') - Number(b.control !== ''));
   return formatTable(
     ['label', 'unit', 'metric', 'model', 'layer', 'value', '', '95 % interval', 'n', 'd', 'classes', 'control'],
@@ -66,10 +77,16 @@ export function scoreTable(rows: ScoreRow[]): string {
   );
 }
 
-const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
+export const controls = ['none', 'all', 'random-weights', 'shuffled-labels'] as const;
+
+/** What to run beside the models, by the name of `--controls`. */
+export function controlsOf(which: (typeof controls)[number]): ScoringSettings['controls'] {
+  if (which === 'none') return [];
+  return which === 'all' ? ['random-weights', 'shuffled-labels'] : [which];
+}
 
 /** Where labels of frames come from. Throws `usage` for options that contradict each other. */
-function alignmentChoice(options: {
+export function alignmentChoice(options: {
   alignments?: string;
   alignmentColumn?: string;
   tier?: string;
@@ -179,12 +196,7 @@ export function scoreCommand() {
           metrics: options.metrics,
           layers: options.layers,
           kind: options.kind,
-          controls:
-            options.controls === 'all'
-              ? ['random-weights', 'shuffled-labels']
-              : options.controls === 'none'
-                ? []
-                : [options.controls],
+          controls: controlsOf(options.controls),
           seed: options.seed,
           groups: Math.max(2, options.groups),
           resampling: options.interval,

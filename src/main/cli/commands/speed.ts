@@ -241,13 +241,15 @@ export function speedCommand() {
           earlyExit: {
             layers: options.exits === undefined || options.exits === 'all' ? undefined : options.exits,
             rules,
-            thresholds:
-              (entropy ?? similarity)
-                ? { entropy: entropy ?? [], similarity: similarity ?? [] }
-                : (named as 'auto' | 'published' | undefined),
+            thresholds: (entropy ?? similarity) ? { entropy: entropy ?? [], similarity: similarity ?? [] } : named,
             batch: options.batch,
           },
-          downsampling: { kinds: options.kinds, factors: options.factors, upsampling: options.upsampling, kernel: options.kernel },
+          downsampling: {
+            kinds: options.kinds,
+            factors: options.factors,
+            upsampling: options.upsampling,
+            kernel: options.kernel,
+          },
           // Who names sets of blocks to drop wants those, not also the usual depths.
           layerRemoval: {
             keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),

@@ -1,6 +1,7 @@
 import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
 import { decimalsFor, formatNumber } from '#shared/figures/ticks.ts';
+import { type Drift } from '#shared/drift.ts';
 import { moduleNames, type TensorModule, tensorModules } from '#shared/merge.ts';
 
 import { type Comparison } from '../../api/engine.ts';
@@ -246,4 +247,43 @@ export function movedCsv(comparison: Comparison, kind: 'parts' | 'tensors' | 'pa
         columns: [...head, 'tensor', 'module', 'layer', ...measured],
         rows: comparison.tensors.map((row) => [...models(row.b), row.tensor, row.module, row.layer, ...numbers(row)]),
       };
+}
+
+/** Pairs of models by layers: how alike their features are. */
+export function driftHeatmap({ rows, layers, data, frames }: Drift): HeatmapFigure {
+  const pairs = [...new Map(rows.map(({ a, b }) => [`${a} ${b}`, { a, b }])).values()];
+  const at = new Map(rows.map(({ a, b, layer, cka }) => [`${a} ${b} ${layer}`, cka]));
+  return {
+    kind: 'heatmap',
+    title: 'Feature drift',
+    subtitle: `linear CKA of ${frames} frames of ${data.name}`,
+    score: { name: 'CKA', unit: '1 is the same up to rotation and scale', higherIsBetter: null },
+    rowName: 'models',
+    columnName: layerAxis,
+    columns: layers,
+    detailNames: [],
+    rows: pairs.map(({ a, b }) => ({ id: `${a} ${b}`, label: `${a} – ${b}`, details: [], control: false })),
+    values: pairs.map(({ a, b }) => layers.map((layer) => at.get(`${a} ${b} ${layer}`) ?? null)),
+    domain: 'absolute',
+    range: null,
+  };
+}
+
+export function driftCsv({ rows, models, data }: Drift) {
+  const printOf = (name: string): string => models.find((model) => model.name === name)?.fingerprint ?? '';
+  return {
+    columns: ['a', 'a_fingerprint', 'b', 'b_fingerprint', 'data', 'data_fingerprint', 'layer', 'cka', 'debiased', 'problem'],
+    rows: rows.map(({ a, b, layer, cka, debiased, problem }) => [
+      a,
+      printOf(a),
+      b,
+      printOf(b),
+      data.name,
+      data.fingerprint,
+      layer,
+      cka,
+      debiased,
+      problem,
+    ]),
+  };
 }

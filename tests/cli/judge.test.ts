@@ -1,0 +1,111 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { type ProjectJudgement } from '#main/reports/judgement.ts';
+
+import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+const cache = join(folder.path, 'cache');
+const [base, asr] = ['tiny-hubert', 'tiny-hubert-ft-asr'].map((name) => join(demo, 'models', name));
+const manifest = join(demo, 'manifest.csv');
+const run = (args: string[]) => foretune(args, { cache, cwd: folder.path });
+
+const judgement = [
+  'judge',
+  ...['--base', base, '--finetuned', asr, '--data', manifest, '--label', 'word', '--label', 'speaker'],
+  ...['--unit', 'utterance', '--layers', '2,6', '--sample', '60', '--groups', '4', '--provider', 'cpu', '--threads', '1'],
+];
+
+describe('foretune judge', () => {
+  it('judges a sweep without writing it, keeps it in the project, and reports it', async () => {
+    const args = [...judgement, '--sweep', '0:1:0.5', '--project', 'study.foretune', '--csv', 'csv', '--json'];
+    const { code, stdout, stderr } = await run(args);
+    expect([code, stderr]).toEqual([0, expect.any(String)]);
+    const result = JSON.parse(stdout) as ProjectJudgement;
+    expect(result.members.map(({ id, role, alpha }) => [id, role, alpha])).toEqual([
+      ['tiny-hubert', 'base', 0],
+      ['tiny-hubert-ft-asr at alpha 0.5', 'merge', 0.5],
+      ['tiny-hubert-ft-asr', 'finetuned', 1],
+    ]);
+    expect(result).toMatchObject({ target: 'word', others: ['speaker'], scales: { word: 'chance', speaker: 'chance' } });
+    expect(result.members[0]).toMatchObject({ target: 1, others: 1 });
+    expect(result.members[2].target).toBeGreaterThan(result.members[1].target);
+    expect(readdirSync(join(folder.path, 'csv')).sort()).toEqual(['members.csv', 'tasks.csv']);
+    expect(
+      readFileSync(join(folder.path, 'csv', 'members.csv'), 'utf8')
+        .trim()
+        .split('\n'),
+    ).toHaveLength(4);
+    // Nothing of the members is left, and the project misses no file.
+    expect(readdirSync(join(cache, 'graphs'))).toEqual([]);
+    expect((await run(['check', 'study.foretune'])).code).toBe(0);
+
+    const again = await run(args);
+    expect(again.stderr).toContain('the saved numbers stand');
+    expect(JSON.parse(again.stdout)).toEqual(result);
+  });
+
+  it('says which alpha to take and why', async () => {
+    const { code, stdout } = await run([...judgement, '--alphas', '0.5', '--tolerance', '1']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/tiny-hubert-ft-asr +1 .*<- take this/);
+    expect(stdout).toContain('is highest on word');
+  });
+
+  it.each([
+    ['two ways to name alphas', ['--alphas', '0.5', '--sweep', '3']],
+    ['a target that is no label', ['--target', 'colour']],
+    ['two scores', ['--metrics', 'logme,lda']],
+    ['an endless sweep', ['--sweep', '0:1:0']],
+  ])('calls %s a wrong usage', async (_, options) => {
+    expect((await run([...judgement, ...options])).code).toBe(2);
+  });
+});
+
+describe('foretune compare --data', () => {
+  it('adds feature drift, with a merge that is not written', async () => {
+    const { code, stdout } = await run([
+      ...['compare', '--a', base, '--b', asr, '--data', manifest, '--alpha', '0.25', '--layers', '6', '--sample', '6'],
+      ...['--provider', 'cpu', '--threads', '1', '--json'],
+    ]);
+    expect(code).toBe(0);
+    const { drift } = JSON.parse(stdout) as { drift: { rows: { b: string; layer: number; cka: number }[] } };
+    expect(drift.rows.map(({ b, layer }) => [b, layer])).toEqual([
+      ['tiny-hubert-ft-asr', 6],
+      ['tiny-hubert-ft-asr at alpha 0.25', 6],
+      ['tiny-hubert-ft-asr at alpha 0.25', 6],
+    ]);
+    expect(drift.rows[1].cka).toBeGreaterThan(drift.rows[0].cka);
+  });
+});
+
+describe('foretune recipe and the report of a merge', () => {
+  it('write what they say', async () => {
+    const recipe = await run([
+      'recipe',
+      '--base',
+      base,
+      '--out',
+      'stable',
+      '--kind',
+      'hf',
+      '--data',
+      manifest,
+      '--label',
+      'word',
+      '--json',
+    ]);
+    expect(JSON.parse(recipe.stdout)).toMatchObject({ kind: 'huggingface', command: 'python train.py' });
+    expect(existsSync(join(folder.path, 'stable', 'train.py'))).toBe(true);
+    expect((await run(['recipe', '--base', base, '--out', 'stable', '--kind', 'hf'])).code).toBe(1);
+
+    expect((await run(['merge', '--base', base, '--finetuned', asr, '--out', 'merged'])).code).toBe(0);
+    const report = await run(['report', 'merged', '--latex', 'merged.tex', '--json']);
+    expect(JSON.parse(report.stdout)).toEqual({ files: ['merged.tex'] });
+    expect(readFileSync(join(folder.path, 'merged.tex'), 'utf8')).toContain('Recipe of the merge');
+  });
+});
