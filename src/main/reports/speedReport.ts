@@ -36,6 +36,7 @@ function publishedDots(cost: SpeedCost, decoding: Decoding): ScatterPoint[] {
         y: rate,
         low: null,
         high: null,
+        reference: true,
       },
     ];
   });
@@ -65,13 +66,14 @@ export function paretoChart(
     subtitle: `${run.data}, ${decodingName[decoding]}${published ? '; published: WavLM-Large on LibriSpeech test-clean (Zaiem et al. 2023)' : ''}`,
     x: { name: costName[cost], unit: '% of the full model', higherIsBetter: false },
     y: { name: 'WER', unit: '%', higherIsBetter: false },
+    front: [...front].map((index) => known[index].key),
     points: [
       ...known.map((point, index): ScatterPoint => {
         const { key, setting, wer, repetitions } = point;
         const isSpread = cost === 'seconds' && repetitions.length > 1;
         return {
           id: key,
-          label: point.strategy === 'full' ? 'full' : front.has(index) ? setting : '',
+          label: point.strategy === 'full' ? 'full model' : front.has(index) ? setting : '',
           group: groupOf(point),
           x: share(costOf(point, cost)!),
           y: 100 * wer,
