@@ -89,7 +89,10 @@ describe('speed-ups', () => {
     await expect.poll(() => page.locator(`${mark('speed-pareto')} circle`).count()).toBe(7);
     await page.locator(`${mark('speed-published')} input`).check();
     await expect.poll(() => page.locator(`${mark('speed-pareto')} circle`).count()).toBe(17);
-    await page.getByRole('button', { name: /^full model, full model|^full model:/ }).first().focus();
+    await page
+      .getByRole('button', { name: /^full model, full model|^full model:/ })
+      .first()
+      .focus();
     await page.keyboard.press('Enter');
     await expect.poll(() => page.textContent(mark('setting-wer'))).toBe(`${fullRate} %`);
     await field('wish-error').fill('1000');
@@ -126,7 +129,8 @@ describe('speed-ups', () => {
     await page.waitForSelector(mark('taken'), { timeout: 30_000 });
     const early = join(home.path, 'early');
     expect(await page.textContent(mark('taken'))).toContain(early);
-    for (const file of ['manifest.json', 'README.md', 'stage-1.onnx', 'head-1.onnx']) expect(existsSync(join(early, file))).toBe(true);
+    for (const file of ['manifest.json', 'README.md', 'stage-1.onnx', 'head-1.onnx'])
+      expect(existsSync(join(early, file))).toBe(true);
     await page.keyboard.press('Escape');
 
     await page.getByRole('button', { name: 'first 5 of 6, own head', exact: true }).click();
@@ -148,7 +152,8 @@ describe('speed-ups', () => {
     const written = page.locator(mark('written'));
     await written.waitFor({ timeout: 30_000 });
     const text = await written.textContent();
-    for (const part of ['Quick_sweep-faster-1.pdf', 'speed.csv', 'Quick_sweep-faster-1.tex', '.svg']) expect(text).toContain(part);
+    for (const part of ['Quick_sweep-faster-1.pdf', 'speed.csv', 'Quick_sweep-faster-1.tex', '.svg'])
+      expect(text).toContain(part);
     await page.keyboard.press('Escape');
   });
 

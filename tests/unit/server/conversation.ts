@@ -134,6 +134,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     },
     timing: null,
   };
+  await ask('speed.plan', () => api.speed.plan({ ...key, spec: sweep }));
   const { job: speedJob, run } = await ask('speed.start', () => api.speed.start({ ...key, spec: sweep, machine }));
   await collectStream(api.jobs.follow({ ...key, job: speedJob }));
   await ask('speed.runs', () => api.speed.runs(key));
