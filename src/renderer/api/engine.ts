@@ -53,6 +53,7 @@ export type TrainingRecipe = Awaited<ReturnType<Api['weights']['recipe']>>;
 export type Judgement = NonNullable<Awaited<ReturnType<Api['weights']['judgement']>>>;
 export type Predictors = Awaited<ReturnType<Api['truth']['agreement']>>[number];
 export type TruthEntry = Awaited<ReturnType<Api['truth']['list']>>[number];
+export type LayerWeights = Awaited<ReturnType<Api['probes']['layerWeights']>>[number];
 export type Study = Awaited<ReturnType<Api['truth']['studies']>>[number];
 export type Clip = Awaited<ReturnType<Api['data']['clip']>>;
 type Streamed<T> = T extends AsyncIterable<infer Item> ? Item : never;
