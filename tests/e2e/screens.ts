@@ -53,7 +53,7 @@ export async function chooseDemoMerge(page: Page): Promise<void> {
 export async function chooseDemoSweep(page: Page): Promise<void> {
   await page.waitForSelector(mark('speed-model'));
   await page.click(mark('speed-model'));
-  await page.getByRole('option').filter({ hasText: 'tiny-hubert-ft-asr' }).click();
+  await page.getByRole('option').filter({ hasText: 'tiny-hubert-ft-asr' }).first().click();
   if (!(await page.textContent(mark('speed-data')))?.includes('sentences.csv')) {
     await page.click(mark('speed-add-data'));
     await pickFromDemo(page, { name: 'sentences.csv' });

@@ -25,6 +25,14 @@ export interface ScatterFigure {
   points: readonly ScatterPoint[];
   /** Ids of the dots that no other one beats: joined by a line, in the order of x. */
   front?: readonly string[];
+  /** Which hue a group has; in the order of their first dots where it is not said. */
+  hues?: Readonly<Record<string, number>>;
+}
+
+/** The number of each group's hue. */
+export function huesOf({ points, hues }: Pick<ScatterFigure, 'points' | 'hues'>): (group: string) => number {
+  const groups = [...new Set(points.map(({ group }) => group))];
+  return (group) => hues?.[group] ?? groups.indexOf(group);
 }
 
 /** The dots of the front, from left to right. */

@@ -10,7 +10,7 @@ import {
   textLine,
 } from './drawing.ts';
 import { type ScoreAxis } from './heatmap.ts';
-import { frontPoints, scatterExtent, type ScatterFigure } from './scatter.ts';
+import { frontPoints, huesOf, scatterExtent, type ScatterFigure } from './scatter.ts';
 import { textWidth, wrapText } from './textWidth.ts';
 import { formatNumber, niceTicks, tickDecimals } from './ticks.ts';
 
@@ -31,7 +31,8 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   const { points } = figure;
   const extent = scatterExtent(points);
   const groups = [...new Set(points.map(({ group }) => group))];
-  const colour = (group: string): string => seriesColours[groups.indexOf(group) % seriesColours.length];
+  const hue = huesOf(figure);
+  const colour = (group: string): string => seriesColours[hue(group) % seriesColours.length];
   const xTicks = niceTicks(extent.x[0], extent.x[1], 6);
   const yTicks = niceTicks(extent.y[0], extent.y[1], 6);
   const [xDecimals, yDecimals] = [tickDecimals(xTicks), tickDecimals(yTicks)];

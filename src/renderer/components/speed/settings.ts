@@ -9,7 +9,7 @@ const strategyNames: Record<string, string> = {
   'early-exit': 'early exit',
   downsampling: 'downsampling',
   'layer-removal': 'layer removal',
-  quantised: 'smaller numbers',
+  quantised: 'quantised',
 };
 
 /** `early exit + downsampling`. */
