@@ -60,7 +60,7 @@ describe('probes', () => {
       await page.locator(`${mark(`control-${control}`)} input`).uncheck();
     await chooseOption(page, 'split-column', 'split');
     await page.getByLabel('Layers', { exact: true }).fill('0, 3, 6');
-    await page.getByLabel('Sample of utterances').fill('60');
+    await page.getByRole('textbox', { name: 'Sample of utterances' }).fill('60');
     await page.waitForSelector(mark('estimate'), { timeout: 30_000 });
     expect(await page.locator('.cost').textContent()).toMatch(/Heads\s*8/);
   });
