@@ -88,6 +88,10 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await page.waitForSelector(mark('study-table'));
     return undefined;
   },
+  similarity: async (page) => {
+    await goTo(page, '/similarity');
+    return page.waitForSelector(mark('similarity-form'));
+  },
   export: async (page) => {
     await goTo(page, '/results');
     await page.click(mark('export'));

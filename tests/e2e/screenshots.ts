@@ -30,6 +30,19 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ['results-tasks', (page) => page.click(mark('tab-tasks')).then(() => page.waitForSelector(mark('tasks-reading')))],
   ['results-agreement', (page) => page.click(mark('tab-agreement')).then(() => page.waitForSelector(mark('type-truth')))],
   ['studies', (page) => goTo(page, '/studies').then(() => page.waitForSelector(mark('study-table')))],
+  ['results-save', (page) => goTo(page, '/results').then(() => page.locator(mark('save-figure')).first().click())],
+  [
+    'similarity',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await goTo(page, '/similarity');
+      await page.waitForSelector(mark('similarity-form'));
+      if (!(await page.locator(mark('similarity-table')).isVisible())) {
+        await page.click(mark('similarity-run'));
+        await page.waitForSelector(mark('similarity-table'), { timeout: 120_000 });
+      }
+    },
+  ],
   ['results-table', (page) => goTo(page, '/results').then(() => page.click(mark('tab-table')))],
   ['results-export', (page) => page.click(mark('export'))],
   ['home', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/'))],
