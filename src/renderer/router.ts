@@ -53,6 +53,12 @@ export const router = createRouter({
       meta: { title: 'Speed', project: true },
     },
     {
+      path: '/similarity',
+      name: 'similarity',
+      component: () => import('./views/SimilarityView.vue'),
+      meta: { title: 'Similarity', project: true },
+    },
+    {
       path: '/studies',
       name: 'studies',
       component: () => import('./views/StudiesView.vue'),

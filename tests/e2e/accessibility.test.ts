@@ -17,7 +17,7 @@ let served: Served;
 
 beforeAll(async () => {
   const project = join(home.path, 'Sample.foretune');
-  makeSampleProject(project, { truth: true });
+  makeSampleProject(project, { truth: true, probes: true });
   [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project, root: '/' })]);
 });
 afterAll(async () => {
@@ -49,8 +49,18 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/experiments/new');
     return page.waitForSelector(mark('label-word'));
   },
+  'a new experiment of probes': async (page) => {
+    await page.click(mark('procedure-probe'));
+    return page.waitForSelector(mark('split-column'));
+  },
+  'results, layer weights': async (page) => {
+    await goTo(page, '/results/1');
+    await page.click(mark('tab-weights'));
+    return page.waitForSelector(mark('weights-table'));
+  },
   'results, heatmap': async (page) => {
-    await goTo(page, '/results');
+    await goTo(page, '/results/2');
+    await page.click(mark('tab-heatmap'));
     return page.waitForSelector(mark('heatmap'));
   },
   'results, table': async (page) => {
@@ -77,6 +87,10 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/studies');
     await page.waitForSelector(mark('study-table'));
     return undefined;
+  },
+  similarity: async (page) => {
+    await goTo(page, '/similarity');
+    return page.waitForSelector(mark('similarity-form'));
   },
   export: async (page) => {
     await goTo(page, '/results');

@@ -37,7 +37,8 @@ export async function pickFrom(page: Page, folder: string, name: string): Promis
 
 /** Chooses from the list behind a field. */
 export async function chooseOption(page: Page, field: string, option: string): Promise<void> {
-  await page.click(mark(field));
+  // Not in the middle of the whole: below the field there may be a hint.
+  await page.locator(mark(field)).locator('.v-field').click();
   await page.getByRole('option', { name: option, exact: true }).click();
 }
 

@@ -8,7 +8,7 @@ import { type Page } from 'playwright';
 import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
-import { chooseDemoMerge, chooseDemoSweep, enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, chooseDemoSweep, chooseOption, enter, goTo, mark, pickFrom } from './screens.ts';
 import { startServe } from './served.ts';
 
 const sizes = [
@@ -30,6 +30,19 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ['results-tasks', (page) => page.click(mark('tab-tasks')).then(() => page.waitForSelector(mark('tasks-reading')))],
   ['results-agreement', (page) => page.click(mark('tab-agreement')).then(() => page.waitForSelector(mark('type-truth')))],
   ['studies', (page) => goTo(page, '/studies').then(() => page.waitForSelector(mark('study-table')))],
+  ['results-save', (page) => goTo(page, '/results').then(() => page.locator(mark('save-figure')).first().click())],
+  [
+    'similarity',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await goTo(page, '/similarity');
+      await page.waitForSelector(mark('similarity-form'));
+      if (!(await page.locator(mark('similarity-table')).isVisible())) {
+        await page.click(mark('similarity-run'));
+        await page.waitForSelector(mark('similarity-table'), { timeout: 120_000 });
+      }
+    },
+  ],
   ['results-table', (page) => goTo(page, '/results').then(() => page.click(mark('tab-table')))],
   ['results-export', (page) => page.click(mark('export'))],
   ['home', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/'))],
@@ -54,6 +67,51 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.waitForSelector(mark('label-word'));
       await page.locator(`${mark('label-word')} input`).check();
       await page.waitForSelector(mark('estimate'));
+    },
+  ],
+  [
+    'experiment-new-probes',
+    async (page) => {
+      await page.click(mark('procedure-probe'));
+      await page.locator(mark('split-column')).scrollIntoViewIfNeeded();
+    },
+  ],
+  [
+    'results-weights',
+    async (page) => {
+      // Probed once; the pictures that follow show the same heads.
+      if (!(await page.getByRole('link', { name: /by probes/ }).isVisible())) {
+        await page.locator(`${mark('label-speaker')} input`).uncheck();
+        await chooseOption(page, 'split-column', 'split');
+        await page.click(mark('run'));
+        await page.locator(mark('rail-job')).waitFor();
+        await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      }
+      await goTo(page, '/experiments');
+      await page
+        .getByRole('link', { name: /by probes/ })
+        .first()
+        .click();
+      await page.click(mark('tab-weights'));
+      await page.waitForSelector(mark('weights-table'));
+    },
+  ],
+  ['results-probes', (page) => page.click(mark('tab-heatmap'))],
+  [
+    'results-agreement-probes',
+    async (page) => {
+      await goTo(page, '/results/1');
+      await page.click(mark('tab-agreement'));
+      await page.click(mark('use-probes'));
+      await page.click(mark('probes-of'));
+      await page.waitForSelector(mark('agreement-table'));
+    },
+  ],
+  [
+    'experiment-new-again',
+    async (page) => {
+      await goTo(page, '/experiments/new');
+      await page.click(mark('procedure-score'));
     },
   ],
   ['experiment-new-scoring', (page) => page.locator(mark('metric-logme')).scrollIntoViewIfNeeded()],

@@ -3,10 +3,10 @@ import * as z from 'zod';
 import { type RunningJob, speedJobSchema } from '#main/jobs/queue.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
-import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
+import { experimentSpecSchema, type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
 
 import { type Context, type OpenProject } from './context.ts';
-import { estimateScoring } from './estimate.ts';
+import { estimateRun } from './estimate.ts';
 import { procedure } from './procedure.ts';
 import { startSpeed } from './speedRuns.ts';
 
@@ -117,9 +117,9 @@ export const jobProcedures = {
   }),
 
   /** How much work a run would be, and about how long it would take here. */
-  estimate: procedure.input(z.object({ spec: scoringSpecSchema })).handler(({ input, context, signal }) => {
+  estimate: procedure.input(z.object({ spec: experimentSpecSchema })).handler(({ input, context, signal }) => {
     allowFiles(context, input.spec);
-    return estimateScoring(context, input.spec, signal);
+    return estimateRun(context, input.spec, signal);
   }),
 
   /** The events of a job after number `since`, then new ones as they come, until it ends. */

@@ -22,7 +22,12 @@ export const useProject = defineStore('project', () => {
   let stale = false;
 
   const key = computed(() => summary.value?.key);
-  const models = computed(() => (summary.value?.models ?? []).filter(({ shelved }) => !shelved));
+  /** A folder whose weights have changed since is listed once, as it is now; its earlier scores keep their own record. */
+  const models = computed(() => {
+    const listed = (summary.value?.models ?? []).filter(({ shelved }) => !shelved);
+    const latest = new Map(listed.map(({ path, id }) => [path, id]));
+    return listed.filter(({ path, id }) => latest.get(path) === id);
+  });
   const datasets = computed(() => (summary.value?.datasets ?? []).filter(({ shelved }) => !shelved));
   const experiments = computed(() => summary.value?.experiments ?? []);
 

@@ -118,6 +118,10 @@ const calls: Record<string, Call> = {
           `jobs.score spec.data.${field}`,
           (at: At) => api.jobs.score({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
         ],
+        [
+          `probes.start spec.data.${field}`,
+          (at: At) => api.probes.start({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
+        ],
         [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
         [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
         [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
@@ -134,6 +138,10 @@ const calls: Record<string, Call> = {
       spec: { models: [inside.model, { path: at('model') }], data: inside.data, settings },
       machine: {},
     }),
+  'probes.start spec.models.path': (at) =>
+    api.probes.start({ project, spec: { models: [{ path: at('model') }], data: inside.data, settings }, machine: {} }),
+  'probes.start spec.models.merge.finetuned': (at) =>
+    api.probes.start({ project, spec: { models: [member(at('model'))], data: inside.data, settings }, machine: {} }),
   'jobs.estimate spec.models.path': (at) =>
     api.jobs.estimate({ spec: { models: [{ path: at('model') }], data: inside.data, settings } }),
   'features.extract model.path': (at) =>
@@ -294,7 +302,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|group|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */
