@@ -159,7 +159,7 @@ describe('speed-ups', () => {
 
   it('are told on the model’s card and in the list of jobs', async () => {
     await goTo(page, '/models');
-    expect(await page.textContent(mark('model-head'))).toContain('characters (CTC), 30 characters');
+    expect(await page.textContent(mark('model-head'))).toContain('CTC, 30 characters');
     await page.keyboard.press('j');
     await page.getByRole('heading', { name: 'Faster: Quick sweep' }).waitFor();
     await page.locator(mark('job')).getByRole('link', { name: 'Results' }).click();
