@@ -90,7 +90,7 @@ describe('probes', () => {
     await page.keyboard.press('ArrowRight');
     await expect
       .poll(() => page.locator('#pane-weights figure [aria-live]').textContent())
-      .toMatch(/tiny-hubert: \d+\.\d % of the sum is layer/);
+      .toMatch(/tiny-hubert, layer \d: \d+\.\d % of the sum/);
     for (const [kind, start] of [
       ['SVG', '<svg'],
       ['LaTeX', '% \\usepackage{booktabs}'],
@@ -113,7 +113,7 @@ describe('probes', () => {
     // Not against themselves.
     await goTo(page, '/results/2');
     await page.waitForSelector(mark('no-measure'));
-    await page.getByRole('button', { name: /^Remove probes of/ }).click();
+    await page.getByRole('button', { name: /^Remove probes/ }).click();
     await page.getByText('Nothing to hold the scores against yet').waitFor();
   });
 
