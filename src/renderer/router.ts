@@ -47,6 +47,18 @@ export const router = createRouter({
       meta: { title: 'Merge' },
     },
     {
+      path: '/speed/:tab(setup|results)?/:run(\\d+)?',
+      name: 'speed',
+      component: () => import('./views/SpeedView.vue'),
+      meta: { title: 'Speed', project: true },
+    },
+    {
+      path: '/similarity',
+      name: 'similarity',
+      component: () => import('./views/SimilarityView.vue'),
+      meta: { title: 'Similarity', project: true },
+    },
+    {
       path: '/studies',
       name: 'studies',
       component: () => import('./views/StudiesView.vue'),

@@ -8,7 +8,7 @@ import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
 import { makeSampleProject } from './sampleProject.ts';
-import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, chooseDemoSweep, enter, goTo, mark, pickFrom } from './screens.ts';
 import { type Served, startServe } from './served.ts';
 
 const home = temporaryFolder();
@@ -88,6 +88,10 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await page.waitForSelector(mark('study-table'));
     return undefined;
   },
+  similarity: async (page) => {
+    await goTo(page, '/similarity');
+    return page.waitForSelector(mark('similarity-form'));
+  },
   export: async (page) => {
     await goTo(page, '/results');
     await page.click(mark('export'));
@@ -126,6 +130,35 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/merge/superb');
     await page.waitForSelector(mark('misprint'));
     return page.click(mark('superb-add'));
+  },
+  'setting up speed-ups': async (page) => {
+    await goTo(page, '/speed/setup');
+    await chooseDemoSweep(page);
+    await page.click(mark('thresholds-own'));
+    await page.locator(`${mark('speed-entropy')} input`).fill('0.5');
+    await page.locator(`${mark('rule-similarity')} input`).uncheck();
+    for (const box of ['strategy-downsampling', 'head-trained', 'speed-timed'])
+      await page.locator(`${mark(box)} input`).uncheck();
+    await page.locator(`${mark('speed-sample')} input`).fill('3');
+    await page.click(mark('speed-combine'));
+    return page.locator(`${mark('speed-start')}:not([disabled])`).waitFor();
+  },
+  'speed-ups': async (page) => {
+    await page.click(mark('speed-start'));
+    await page.waitForSelector(mark('speed-pareto'));
+    return page.locator(`${mark('speed-published')} input`).check();
+  },
+  'speed-ups, where utterances leave': async (page) => {
+    await page.click(mark('tab-exits'));
+    return page.waitForSelector(mark('heatmap'));
+  },
+  'speed-ups, utterances': async (page) => {
+    await page.click(mark('setting-drill'));
+    return page.waitForSelector(mark('speed-alignment'));
+  },
+  'taking a speed-up away': async (page) => {
+    await page.click(mark('setting-take'));
+    return page.waitForSelector(mark('take-dialog'));
   },
   settings: async (page) => {
     await page.keyboard.press('Escape');

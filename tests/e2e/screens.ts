@@ -50,6 +50,18 @@ export async function chooseDemoMerge(page: Page): Promise<void> {
     await page.locator(`${mark(`tuned-${name}`)} input`).check();
 }
 
+/** Sets up a sweep of speed-ups on the demo's recogniser and sentences. */
+export async function chooseDemoSweep(page: Page): Promise<void> {
+  await page.waitForSelector(mark('speed-model'));
+  await page.click(mark('speed-model'));
+  await page.getByRole('option').filter({ hasText: 'tiny-hubert-ft-asr' }).first().click();
+  if (!(await page.textContent(mark('speed-data')))?.includes('sentences.csv')) {
+    await page.click(mark('speed-add-data'));
+    await pickFromDemo(page, { name: 'sentences.csv' });
+  }
+  await page.locator(mark('speed-text')).getByText('transcription').waitFor();
+}
+
 /** Errors of the page, and what its policy refused, as they come. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];

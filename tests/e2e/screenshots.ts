@@ -8,7 +8,7 @@ import { type Page } from 'playwright';
 import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
-import { chooseDemoMerge, chooseOption, enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, chooseDemoSweep, chooseOption, enter, goTo, mark, pickFrom } from './screens.ts';
 import { startServe } from './served.ts';
 
 const sizes = [
@@ -30,6 +30,19 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ['results-tasks', (page) => page.click(mark('tab-tasks')).then(() => page.waitForSelector(mark('tasks-reading')))],
   ['results-agreement', (page) => page.click(mark('tab-agreement')).then(() => page.waitForSelector(mark('type-truth')))],
   ['studies', (page) => goTo(page, '/studies').then(() => page.waitForSelector(mark('study-table')))],
+  ['results-save', (page) => goTo(page, '/results').then(() => page.locator(mark('save-figure')).first().click())],
+  [
+    'similarity',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await goTo(page, '/similarity');
+      await page.waitForSelector(mark('similarity-form'));
+      if (!(await page.locator(mark('similarity-table')).isVisible())) {
+        await page.click(mark('similarity-run'));
+        await page.waitForSelector(mark('similarity-table'), { timeout: 120_000 });
+      }
+    },
+  ],
   ['results-table', (page) => goTo(page, '/results').then(() => page.click(mark('tab-table')))],
   ['results-export', (page) => page.click(mark('export'))],
   ['home', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/'))],
@@ -145,7 +158,28 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ],
   ['merge-recipe', (page) => goTo(page, '/merge/recipe').then(() => page.waitForSelector(mark('recipe-write')))],
   ['merge-superb', (page) => goTo(page, '/merge/superb').then(() => page.waitForSelector(mark('misprint')))],
-  ['settings', (page) => goTo(page, '/settings')],
+  ['speed-setup', (page) => goTo(page, '/speed/setup').then(() => chooseDemoSweep(page))],
+  [
+    'speed',
+    async (page) => {
+      await page.locator(`${mark('speed-start')}:not([disabled])`).click();
+      await page.waitForSelector(mark('speed-run'));
+      await page.waitForSelector(mark('speed-pareto'), { timeout: 600_000 });
+      await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      await page.waitForSelector(mark('cost-seconds'));
+    },
+  ],
+  ['speed-published', (page) => page.locator(`${mark('speed-published')} input`).check()],
+  ['speed-exits', (page) => page.click(mark('tab-exits')).then(() => page.locator(mark('heatmap')).scrollIntoViewIfNeeded())],
+  [
+    'speed-utterances',
+    async (page) => {
+      await page.click(mark('setting-drill'));
+      await page.locator(mark('speed-alignment')).scrollIntoViewIfNeeded();
+    },
+  ],
+  ['speed-take', (page) => page.click(mark('setting-take')).then(() => page.waitForSelector(mark('take-dialog')))],
+  ['settings', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/settings'))],
   ['jobs', (page) => page.keyboard.press('j').then(() => page.waitForSelector(mark('job')))],
   ['shortcuts', (page) => page.keyboard.press('Escape').then(() => page.keyboard.press('?'))],
   [

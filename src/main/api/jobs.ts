@@ -76,7 +76,10 @@ function announce(
  * that ended when the file could not be written is still running in the file; what is known of it here counts.
  */
 export function jobSummaries({ project, queue }: OpenProject) {
-  return project.jobs().map(({ spec: _spec, progress: _progress, ...job }) => {
+  const sweeps = new Map(project.speedRuns().map(({ id, name }) => [id, name]));
+  return project.jobs().map(({ spec, progress: _progress, ...rest }) => {
+    const sweep = rest.kind === 'speed' ? speedJobSchema.parse(spec).run : null;
+    const job = { ...rest, sweep: sweep === null ? null : { run: sweep, name: sweeps.get(sweep) ?? '' } };
     const unfinished = job.state === 'queued' || job.state === 'running';
     const known = queue.get(job.id);
     const live = unfinished && known !== undefined && !known.ended();

@@ -3,12 +3,16 @@ import * as z from 'zod';
 import { type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from '#main/reports/findings.ts';
+import { drawingPdf } from '#main/reports/pdf.ts';
 import { layerRanking, modelRanking, rankingTable, rankReading } from '#main/reports/ranking.ts';
 import { compareTasks, recommend, taskTable } from '#main/reports/recommendation.ts';
 import { type ScoreSection, scoreSections } from '#main/reports/sections.ts';
 import { sectionCurve, sectionHeatmap } from '#main/reports/sectionFigures.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { scoringSpecSchema } from '#shared/experiment.ts';
+import { figureSchema, tableFigureSchema } from '#shared/figures/schema.ts';
+import { figureSvg } from '#shared/figures/svg.ts';
+import { tableSvg } from '#shared/figures/tableSvg.ts';
 import { type ExperimentRecord } from '#shared/project.ts';
 import { unitSchema } from '#shared/score.ts';
 
@@ -146,6 +150,14 @@ export const resultProcedures = {
     const decimals = Math.max(...sections.map((section) => section.decimals));
     return compareTasks(sections).map((comparison) => ({ ...comparison, table: taskTable(comparison, decimals) }));
   }),
+
+  /** One figure or table as a PDF file whose page is as large as the drawing. */
+  pdf: procedure
+    .input(z.object({ figure: z.union([figureSchema, tableFigureSchema]) }))
+    .handler(async ({ input: { figure } }) => {
+      const drawing = 'kind' in figure ? figureSvg(figure) : tableSvg(figure);
+      return new Blob([new Uint8Array(await drawingPdf(drawing, figure.title))], { type: 'application/pdf' });
+    }),
 
   /** How a number was made. */
   recipe: procedure.input(z.object({ project: z.string(), recipe: z.number().int() })).handler(({ input, context }) => {

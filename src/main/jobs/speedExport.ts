@@ -11,7 +11,7 @@ import { nameOf } from '#main/speedup/recommend.ts';
 import { checkVacant } from '#main/weights/folder.ts';
 import { writeWithoutBlocks } from '#main/weights/removeBlocks.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { type SpeedPoint } from '#shared/speed.ts';
+import { type ExportFormat, fitsHuggingFace, type SpeedPoint } from '#shared/speed.ts';
 
 import { headsFile } from './speedHeads.ts';
 import { type PreparedSpeed } from './speedPrepare.ts';
@@ -183,15 +183,6 @@ async function exportOnnx(
     await rm(temporary, { recursive: true, force: true });
     throw writeError(out, error);
   }
-}
-
-/** Formats in which a setting can be taken away. */
-export const exportFormats = ['onnx', 'huggingface'] as const;
-export type ExportFormat = (typeof exportFormats)[number];
-
-/** Can this setting be a Hugging Face folder? Only fewer blocks with the model's own head are something transformers knows. */
-export function fitsHuggingFace({ exit, body, heads }: SpeedPoint): boolean {
-  return exit === null && heads === 'final' && (body.downsampling?.factor ?? 1) === 1 && body.precision === 'float32';
 }
 
 /**

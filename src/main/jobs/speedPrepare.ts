@@ -189,6 +189,11 @@ export async function prepareSpeed(spec: SpeedSpec): Promise<PreparedSpeed> {
             `Heads are trained on ${dataset.name} itself, in ${dealt.length} parts that are left out in turn: no utterance is decoded by a head that saw it.`,
           ]
         : []),
+      ...(trained.some(({ upsampling, body }) => upsampling > 1 || (body.settings.downsampling?.factor ?? 1) > 1)
+        ? [
+            'Of downsampled encoders only the heads are trained anew. The published ones were fine-tuned with the downsampling, and erred far less; a model that was fine-tuned so is tried with its own head.',
+          ]
+        : []),
       ...settings.quantised.precisions
         .filter((precision) => precision === 'float16' && settings.strategies.includes('quantised'))
         .map(() => 'Half precision gains time on a GPU only; cpu computes it in float32.'),

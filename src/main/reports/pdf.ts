@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 // Not an inline type import: that would leave `import 'pdfmake/interfaces'` behind, and there is no such module at run time.
 import type { Content, CustomTableLayout, TableCell as PdfCell, TDocumentDefinitions } from 'pdfmake/interfaces';
 
-import { palette } from '#shared/figures/drawing.ts';
+import { type Drawing, palette } from '#shared/figures/drawing.ts';
 import { splitRows } from '#shared/figures/heatmap.ts';
 import { type Figure, figureSvg } from '#shared/figures/svg.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
@@ -299,4 +299,15 @@ export function reportPdf(report: ReportDocument): Promise<Uint8Array> {
 /** A report of figures and tables as a PDF file's bytes. */
 export function figureReportPdf(report: FigureReport): Promise<Uint8Array> {
   return rendered(figureReportDefinition(report));
+}
+
+/** One drawing on a page of its own size, as papers include it. */
+export function drawingPdf({ svg, width, height }: Drawing, title: string): Promise<Uint8Array> {
+  return rendered({
+    pageSize: { width, height },
+    pageMargins: 0,
+    info: { title, creator: 'Foretune', producer: 'Foretune' },
+    defaultStyle: { font: fontName },
+    content: [{ svg, width, height }],
+  });
 }

@@ -132,6 +132,8 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   await ask('truth.list', async () => (await api.truth.list(key)).slice(-2));
   await ask('truth.agreement', () => api.truth.agreement({ ...key, experiment }));
   await ask('truth.studies', async () => (await api.truth.studies()).map(({ id, notes }) => ({ id, notes })));
+  const { curve } = (await api.results.section({ ...key, experiment, label: 'word' }))!;
+  await ask('results.pdf', async () => ({ type: (await api.results.pdf({ figure: curve })).type }));
   await ask('results.recipe', () => api.results.recipe({ ...key, recipe: score.recipeId }));
   await ask('projects.setViewState', () => api.projects.setViewState({ ...key, view: 'results', state: { rank: true } }));
   await ask('projects.viewState', () => api.projects.viewState({ ...key, view: 'results' }));
@@ -151,6 +153,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     },
     timing: null,
   };
+  await ask('speed.plan', () => api.speed.plan({ ...key, spec: sweep }));
   const { job: speedJob, run } = await ask('speed.start', () => api.speed.start({ ...key, spec: sweep, machine }));
   await collectStream(api.jobs.follow({ ...key, job: speedJob }));
   await ask('speed.runs', () => api.speed.runs(key));

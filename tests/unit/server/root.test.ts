@@ -245,9 +245,8 @@ const calls: Record<string, Call> = {
     ]),
   ),
   ...Object.fromEntries<Call>(
-    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).map((field) => [
-      `speed.start ${sweepFields[field]}`,
-      (at: At) => {
+    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).flatMap((field): [string, Call][] => {
+      const specWith = (at: At) => {
         const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
         const training = field.startsWith('training')
           ? {
@@ -257,26 +256,26 @@ const calls: Record<string, Call> = {
               },
             }
           : {};
-        return api.speed.start({
-          project,
-          machine: {},
-          spec: {
-            model: { path: or('model', merge.finetuned[0]) },
-            data: {
-              path: or('data', inside.data.path),
-              root: or('root', undefined),
-            },
-            text: 'word',
-            settings: {
-              downsampling: { kernel: or('kernel', undefined) },
-              importedHeads: or('heads', undefined),
-              training,
-              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
-            },
+        return {
+          model: { path: or('model', merge.finetuned[0]) },
+          data: {
+            path: or('data', inside.data.path),
+            root: or('root', undefined),
           },
-        });
-      },
-    ]),
+          text: 'word',
+          settings: {
+            downsampling: { kernel: or('kernel', undefined) },
+            importedHeads: or('heads', undefined),
+            training,
+            lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+          },
+        };
+      };
+      return [
+        [`speed.start ${sweepFields[field]}`, (at: At) => api.speed.start({ project, machine: {}, spec: specWith(at) })],
+        [`speed.plan ${sweepFields[field]}`, (at: At) => api.speed.plan({ project, spec: specWith(at) })],
+      ];
+    }),
   ),
   ...Object.fromEntries<Call>(
     (['pdf', 'csv', 'latex', 'svg'] as const).map((field) => [

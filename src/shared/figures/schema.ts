@@ -1,0 +1,84 @@
+import * as z from 'zod';
+
+import { type Figure } from './svg.ts';
+import { type TableFigure } from './table.ts';
+
+/** More than any screen shows; what comes from outside is bounded. */
+const text = z.string().max(4000);
+const many = 20_000;
+const number = z.number();
+const axis = z.object({ name: text, unit: text, higherIsBetter: z.boolean().nullable() });
+const scoreAxis = axis.extend({ higherIsBetter: z.boolean() });
+const titled = { title: text, subtitle: text };
+
+const heatmap = z
+  .object({
+    kind: z.literal('heatmap'),
+    ...titled,
+    score: axis,
+    rowName: text.optional(),
+    columnName: text,
+    columns: z.array(number).max(many),
+    detailNames: z.array(text).max(20),
+    rows: z.array(z.object({ id: text, label: text, details: z.array(text).max(20), control: z.boolean() })).max(many),
+    values: z.array(z.array(number.nullable()).max(many)).max(many),
+    domain: z.enum(['absolute', 'per-row', 'rank']),
+    range: z.tuple([number, number]).nullable(),
+  })
+  .refine(({ rows, columns, values }) => values.length === rows.length && values.every((row) => row.length === columns.length), {
+    message: 'A heatmap has a value, or null, for every row and column.',
+  });
+
+const lineChart = z.object({
+  kind: z.literal('line-chart'),
+  ...titled,
+  xName: text,
+  continuous: z.boolean().optional(),
+  score: scoreAxis,
+  series: z
+    .array(
+      z.object({
+        id: text,
+        label: text,
+        points: z.array(z.object({ x: number, y: number, low: number.nullable(), high: number.nullable() })).max(many),
+        control: z.boolean(),
+        emphasis: z.boolean(),
+      }),
+    )
+    .max(many),
+});
+
+const scatter = z.object({
+  kind: z.literal('scatter'),
+  ...titled,
+  x: scoreAxis,
+  y: scoreAxis,
+  points: z
+    .array(
+      z.object({ id: text, label: text, group: text, x: number, y: number, low: number.nullable(), high: number.nullable() }),
+    )
+    .max(many),
+});
+
+const dotPlot = z.object({
+  kind: z.literal('dot-plot'),
+  ...titled,
+  rowName: text,
+  score: axis,
+  otherName: text,
+  rows: z.array(z.object({ id: text, label: text, value: number, other: number.nullable(), emphasis: z.boolean() })).max(many),
+});
+
+/** A figure as it crosses a border of processes. */
+export const figureSchema: z.ZodType<Figure, Figure> = z.union([heatmap, lineChart, scatter, dotPlot]);
+
+export const tableFigureSchema: z.ZodType<TableFigure, TableFigure> = z
+  .object({
+    title: text,
+    columns: z.array(z.object({ name: text, align: z.enum(['left', 'right']) })).max(1000),
+    rows: z.array(z.array(z.object({ text, mark: z.enum(['best', 'second']).optional() })).max(1000)).max(many),
+    notes: z.array(text).max(200),
+  })
+  .refine(({ columns, rows }) => rows.every((row) => row.length === columns.length), {
+    message: 'Every row of a table has a cell for each column.',
+  });
