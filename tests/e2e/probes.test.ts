@@ -92,12 +92,18 @@ describe('probes', () => {
       .poll(() => page.locator('#pane-weights figure [aria-live]').textContent())
       .toMatch(/tiny-hubert, layer \d: \d+\.\d % of the sum/);
     for (const [kind, start] of [
-      ['SVG', '<svg'],
-      ['LaTeX', '% \\usepackage{booktabs}'],
+      ['svg', '<svg'],
+      ['csv', 'model'],
+      ['latex', '%'],
     ]) {
+      await page
+        .locator(`#pane-weights ${mark('save-figure')}`)
+        .first()
+        .click();
       const download = page.waitForEvent('download');
-      await page.locator('#pane-weights').getByRole('button', { name: kind }).click();
-      expect(readFileSync(await (await download).path(), 'utf8').startsWith(start)).toBe(true);
+      await page.click(mark(`save-${kind}`));
+      expect(readFileSync(await (await download).path(), 'utf8').startsWith(start), kind).toBe(true);
+      await page.locator(mark(`save-${kind}`)).waitFor({ state: 'detached' });
     }
   });
 
