@@ -47,6 +47,12 @@ export const router = createRouter({
       meta: { title: 'Merge' },
     },
     {
+      path: '/speed/:tab(setup|results)?/:run(\\d+)?',
+      name: 'speed',
+      component: () => import('./views/SpeedView.vue'),
+      meta: { title: 'Speed', project: true },
+    },
+    {
       path: '/similarity',
       name: 'similarity',
       component: () => import('./views/SimilarityView.vue'),

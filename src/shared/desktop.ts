@@ -16,7 +16,19 @@ export const desktopChannels = {
 } as const;
 
 /** What may be chosen in a native dialog: the same words as the router's own picker. */
-export const choices = ['model', 'model-file', 'weights', 'data', 'alignments', 'table', 'project', 'folder', 'audio'] as const;
+export const choices = [
+  'model',
+  'model-file',
+  'weights',
+  'data',
+  'alignments',
+  'table',
+  'project',
+  'folder',
+  'audio',
+  'tensors',
+  'language-model',
+] as const;
 export type Choice = (typeof choices)[number];
 
 export const saveKinds = ['project', 'pdf', 'csv', 'svg', 'latex'] as const;

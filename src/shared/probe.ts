@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { dataChoiceSchema, scoredModelSchema } from './experiment.ts';
+import { dataChoiceSchema, scoredModelSchema, scoringSpecSchema } from './experiment.ts';
 import { scoreRowSchema, unitSchema } from './score.ts';
 
 /** How labels are read: as columns of classes, numbers or several labels, or as transcripts for a CTC head. */
@@ -70,6 +70,18 @@ export const probeSpecSchema = z.object({
 });
 export type ProbeSpec = z.infer<typeof probeSpecSchema>;
 export type ProbeSpecInput = z.input<typeof probeSpecSchema>;
+
+/** Specifications of probes say so. */
+export const probeMarkSchema = z.object({ procedure: z.literal('probe') });
+
+/** What an experiment can be set up with. */
+export const experimentSpecSchema = z.union([probeSpecSchema.extend(probeMarkSchema.shape), scoringSpecSchema]);
+export type ExperimentSpec = z.infer<typeof experimentSpecSchema>;
+
+/** Whether an experiment is one of probes. */
+export function isProbeSpec(spec: ExperimentSpec): spec is ProbeSpec {
+  return 'procedure' in spec;
+}
 
 /** The probe on the weighted sum of layers: a row of `foretune probe --json` and of the project file's `layer_sums` table. */
 export const layerSumRowSchema = scoreRowSchema.omit({ layer: true }).extend({

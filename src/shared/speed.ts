@@ -199,6 +199,15 @@ export const speedPointSchema = speedRowSchema.extend({
 });
 export type SpeedPoint = z.infer<typeof speedPointSchema>;
 
+/** Formats in which a setting can be taken away. */
+export const exportFormats = ['onnx', 'huggingface'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+/** Can this setting be a Hugging Face folder? Only fewer blocks with the model's own head are something transformers knows. */
+export function fitsHuggingFace({ exit, body, heads }: Pick<SpeedPoint, 'exit' | 'body' | 'heads'>): boolean {
+  return exit === null && heads === 'final' && (body.downsampling?.factor ?? 1) === 1 && body.precision === 'float32';
+}
+
 /** What is looked for: few errors, or few costs. */
 export const speedWishSchema = z.discriminatedUnion('kind', [
   /** WER at most so much above the full model's, as a rate. */

@@ -8,7 +8,7 @@ import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
 import { makeSampleProject } from './sampleProject.ts';
-import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, chooseDemoSweep, enter, goTo, mark, pickFrom } from './screens.ts';
 import { type Served, startServe } from './served.ts';
 
 const home = temporaryFolder();
@@ -17,7 +17,7 @@ let served: Served;
 
 beforeAll(async () => {
   const project = join(home.path, 'Sample.foretune');
-  makeSampleProject(project, { truth: true });
+  makeSampleProject(project, { truth: true, probes: true });
   [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project, root: '/' })]);
 });
 afterAll(async () => {
@@ -49,8 +49,18 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/experiments/new');
     return page.waitForSelector(mark('label-word'));
   },
+  'a new experiment of probes': async (page) => {
+    await page.click(mark('procedure-probe'));
+    return page.waitForSelector(mark('split-column'));
+  },
+  'results, layer weights': async (page) => {
+    await goTo(page, '/results/1');
+    await page.click(mark('tab-weights'));
+    return page.waitForSelector(mark('weights-table'));
+  },
   'results, heatmap': async (page) => {
-    await goTo(page, '/results');
+    await goTo(page, '/results/2');
+    await page.click(mark('tab-heatmap'));
     return page.waitForSelector(mark('heatmap'));
   },
   'results, table': async (page) => {
@@ -120,6 +130,35 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/merge/superb');
     await page.waitForSelector(mark('misprint'));
     return page.click(mark('superb-add'));
+  },
+  'setting up speed-ups': async (page) => {
+    await goTo(page, '/speed/setup');
+    await chooseDemoSweep(page);
+    await page.click(mark('thresholds-own'));
+    await page.locator(`${mark('speed-entropy')} input`).fill('0.5');
+    await page.locator(`${mark('rule-similarity')} input`).uncheck();
+    for (const box of ['strategy-downsampling', 'head-trained', 'speed-timed'])
+      await page.locator(`${mark(box)} input`).uncheck();
+    await page.locator(`${mark('speed-sample')} input`).fill('3');
+    await page.click(mark('speed-combine'));
+    return page.locator(`${mark('speed-start')}:not([disabled])`).waitFor();
+  },
+  'speed-ups': async (page) => {
+    await page.click(mark('speed-start'));
+    await page.waitForSelector(mark('speed-pareto'));
+    return page.locator(`${mark('speed-published')} input`).check();
+  },
+  'speed-ups, where utterances leave': async (page) => {
+    await page.click(mark('tab-exits'));
+    return page.waitForSelector(mark('heatmap'));
+  },
+  'speed-ups, utterances': async (page) => {
+    await page.click(mark('setting-drill'));
+    return page.waitForSelector(mark('speed-alignment'));
+  },
+  'taking a speed-up away': async (page) => {
+    await page.click(mark('setting-take'));
+    return page.waitForSelector(mark('take-dialog'));
   },
   settings: async (page) => {
     await page.keyboard.press('Escape');

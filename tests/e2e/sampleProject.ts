@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { createProject } from '../../src/main/project/project.ts';
 import { type ScoringSpec } from '../../src/shared/experiment.ts';
+import { probeSpecSchema } from '../../src/shared/probe.ts';
 import { type ScoreEntry } from '../../src/shared/project.ts';
 import { type Control } from '../../src/shared/score.ts';
 import { demo } from '../support/foretune.ts';
@@ -14,6 +15,8 @@ export interface SampleOptions {
   experiments?: number;
   /** Results of fine-tuning to hold the scores against. */
   truth?: boolean;
+  /** An experiment of probes, before the others. */
+  probes?: boolean;
 }
 
 const controls: readonly Control[] = ['', 'random-weights', 'shuffled-labels'];
@@ -30,7 +33,7 @@ function value(model: number, models: number, position: number, control: Control
 /** Makes a project as a finished run leaves it, without running anything: models and data of the demo, made-up scores. */
 export function makeSampleProject(
   path: string,
-  { further = { models: 0, layers: 0 }, experiments = 1, truth = false }: SampleOptions = {},
+  { further = { models: 0, layers: 0 }, experiments = 1, truth = false, probes = false }: SampleOptions = {},
 ): void {
   const project = createProject(path, { name: 'Sample' });
   const own = readdirSync(join(demo, 'models')).sort();
@@ -66,6 +69,14 @@ export function makeSampleProject(
         hours: null,
         problems: [],
       });
+      const probing = probeSpecSchema.parse({ models: spec.models, data: spec.data, settings: { labels: ['word'] } });
+      const heads = probes
+        ? project.createExperiment({ name: 'Words by probes', spec: probing, specHash: 'sample probes' })
+        : undefined;
+      if (heads !== undefined) {
+        const job = project.createJob({ kind: 'probe', experimentId: heads, spec: probing });
+        project.updateJob(job, { state: 'done' });
+      }
       let experiment = 0;
       for (let i = 0; i < experiments; i++) {
         experiment = project.createExperiment({ name: `Words and speakers ${i + 1}`, spec, specHash: `sample ${i}` });
@@ -116,6 +127,46 @@ export function makeSampleProject(
         if (truth) {
           const measured = { model: name, layer: null, label: 'word', measure: 'accuracy', higherIsBetter: true };
           project.setTruth(`${name}.csv`, [{ ...measured, value: 0.4 + 0.1 * (m % 4) }]);
+        }
+        if (heads !== undefined && isOwn) {
+          const recipe = { model: { name, path: model.path }, settings: { seed: 0 }, provider: 'cpu', weights: 'own' };
+          const kept = { modelId, model: name, label: 'word', unit: 'utterance' as const, metric: 'probe-accuracy' };
+          const sample = { n: 80, d: 96, classes: 10, ci_low: null, ci_high: null };
+          const accuracy = (position: number, control: Control): number =>
+            0.6 + value(m, names.length, position, control, 'word');
+          const notes = ['Trained on 128 samples, stopped by 32, measured on 80 held-out utterances.'];
+          project.saveScores(
+            heads,
+            recipe,
+            controls.flatMap((control) =>
+              Array.from({ length: layers }, (_, layer): ScoreEntry => ({
+                ...kept,
+                ...sample,
+                layer,
+                value: accuracy(layer / (layers - 1), control),
+                control,
+                notes,
+              })),
+            ),
+          );
+          project.saveLayerSums(
+            heads,
+            recipe,
+            controls.map((control) => {
+              const powers = Array.from({ length: layers }, (_, layer) => (control === '' ? Math.exp(-Math.abs(layer - m)) : 1));
+              const sum = powers.reduce((a, b) => a + b);
+              return {
+                ...kept,
+                ...sample,
+                value: accuracy(0.7, control),
+                control,
+                layers: powers.map((_, layer) => layer),
+                weights: powers.map((power) => power / sum),
+                replicates: null,
+                notes,
+              };
+            }),
+          );
         }
         project.saveScores(experiment, { model: { name, path: model.path }, settings: { seed: 0 }, provider: 'cpu' }, rows);
       }

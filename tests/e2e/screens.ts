@@ -37,7 +37,8 @@ export async function pickFrom(page: Page, folder: string, name: string): Promis
 
 /** Chooses from the list behind a field. */
 export async function chooseOption(page: Page, field: string, option: string): Promise<void> {
-  await page.click(mark(field));
+  // Not in the middle of the whole: below the field there may be a hint.
+  await page.locator(mark(field)).locator('.v-field').click();
   await page.getByRole('option', { name: option, exact: true }).click();
 }
 
@@ -47,6 +48,18 @@ export async function chooseDemoMerge(page: Page): Promise<void> {
   await chooseOption(page, 'merge-base', 'tiny-hubert');
   for (const name of ['tiny-hubert-ft-asr', 'tiny-hubert-ft-speaker'])
     await page.locator(`${mark(`tuned-${name}`)} input`).check();
+}
+
+/** Sets up a sweep of speed-ups on the demo's recogniser and sentences. */
+export async function chooseDemoSweep(page: Page): Promise<void> {
+  await page.waitForSelector(mark('speed-model'));
+  await page.click(mark('speed-model'));
+  await page.getByRole('option').filter({ hasText: 'tiny-hubert-ft-asr' }).first().click();
+  if (!(await page.textContent(mark('speed-data')))?.includes('sentences.csv')) {
+    await page.click(mark('speed-add-data'));
+    await pickFromDemo(page, { name: 'sentences.csv' });
+  }
+  await page.locator(mark('speed-text')).getByText('transcription').waitFor();
 }
 
 /** Errors of the page, and what its policy refused, as they come. */

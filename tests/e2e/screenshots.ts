@@ -8,7 +8,7 @@ import { type Page } from 'playwright';
 import { root, temporaryFolder } from '../support/foretune.ts';
 
 import { launchChromium } from './chromium.ts';
-import { chooseDemoMerge, enter, goTo, mark, pickFrom } from './screens.ts';
+import { chooseDemoMerge, chooseDemoSweep, chooseOption, enter, goTo, mark, pickFrom } from './screens.ts';
 import { startServe } from './served.ts';
 
 const sizes = [
@@ -69,6 +69,51 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.waitForSelector(mark('estimate'));
     },
   ],
+  [
+    'experiment-new-probes',
+    async (page) => {
+      await page.click(mark('procedure-probe'));
+      await page.locator(mark('split-column')).scrollIntoViewIfNeeded();
+    },
+  ],
+  [
+    'results-weights',
+    async (page) => {
+      // Probed once; the pictures that follow show the same heads.
+      if (!(await page.getByRole('link', { name: /by probes/ }).isVisible())) {
+        await page.locator(`${mark('label-speaker')} input`).uncheck();
+        await chooseOption(page, 'split-column', 'split');
+        await page.click(mark('run'));
+        await page.locator(mark('rail-job')).waitFor();
+        await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      }
+      await goTo(page, '/experiments');
+      await page
+        .getByRole('link', { name: /by probes/ })
+        .first()
+        .click();
+      await page.click(mark('tab-weights'));
+      await page.waitForSelector(mark('weights-table'));
+    },
+  ],
+  ['results-probes', (page) => page.click(mark('tab-heatmap'))],
+  [
+    'results-agreement-probes',
+    async (page) => {
+      await goTo(page, '/results/1');
+      await page.click(mark('tab-agreement'));
+      await page.click(mark('use-probes'));
+      await page.click(mark('probes-of'));
+      await page.waitForSelector(mark('agreement-table'));
+    },
+  ],
+  [
+    'experiment-new-again',
+    async (page) => {
+      await goTo(page, '/experiments/new');
+      await page.click(mark('procedure-score'));
+    },
+  ],
   ['experiment-new-scoring', (page) => page.locator(mark('metric-logme')).scrollIntoViewIfNeeded()],
   [
     'merge',
@@ -113,7 +158,28 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
   ],
   ['merge-recipe', (page) => goTo(page, '/merge/recipe').then(() => page.waitForSelector(mark('recipe-write')))],
   ['merge-superb', (page) => goTo(page, '/merge/superb').then(() => page.waitForSelector(mark('misprint')))],
-  ['settings', (page) => goTo(page, '/settings')],
+  ['speed-setup', (page) => goTo(page, '/speed/setup').then(() => chooseDemoSweep(page))],
+  [
+    'speed',
+    async (page) => {
+      await page.locator(`${mark('speed-start')}:not([disabled])`).click();
+      await page.waitForSelector(mark('speed-run'));
+      await page.waitForSelector(mark('speed-pareto'), { timeout: 600_000 });
+      await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 600_000 });
+      await page.waitForSelector(mark('cost-seconds'));
+    },
+  ],
+  ['speed-published', (page) => page.locator(`${mark('speed-published')} input`).check()],
+  ['speed-exits', (page) => page.click(mark('tab-exits')).then(() => page.locator(mark('heatmap')).scrollIntoViewIfNeeded())],
+  [
+    'speed-utterances',
+    async (page) => {
+      await page.click(mark('setting-drill'));
+      await page.locator(mark('speed-alignment')).scrollIntoViewIfNeeded();
+    },
+  ],
+  ['speed-take', (page) => page.click(mark('setting-take')).then(() => page.waitForSelector(mark('take-dialog')))],
+  ['settings', (page) => page.keyboard.press('Escape').then(() => goTo(page, '/settings'))],
   ['jobs', (page) => page.keyboard.press('j').then(() => page.waitForSelector(mark('job')))],
   ['shortcuts', (page) => page.keyboard.press('Escape').then(() => page.keyboard.press('?'))],
   [

@@ -11,7 +11,17 @@ import { demoFolder } from './fileAccess.ts';
 import { procedure } from './procedure.ts';
 
 /** What a picker looks for; anything else is shown but cannot be chosen. */
-const wantedSchema = z.enum(['model', 'weights', 'data', 'alignments', 'table', 'project', 'folder']);
+const wantedSchema = z.enum([
+  'model',
+  'weights',
+  'data',
+  'alignments',
+  'table',
+  'project',
+  'folder',
+  'tensors',
+  'language-model',
+]);
 type Wanted = z.infer<typeof wantedSchema>;
 
 /** More entries than this are cut off, and said to be. */
@@ -40,6 +50,10 @@ function choosable(wanted: Wanted, name: string, isFolder: boolean, inside: read
       return !isFolder && extension === '.foretune';
     case 'folder':
       return isFolder;
+    case 'tensors':
+      return !isFolder && ['.safetensors', '.npy'].includes(extension);
+    case 'language-model':
+      return !isFolder && ['.arpa', '.lm', '.gz'].includes(extension);
   }
 }
 

@@ -3,10 +3,10 @@ import * as z from 'zod';
 import { type RunningJob, speedJobSchema } from '#main/jobs/queue.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema, type ScoringSpec, scoringSpecSchema } from '#shared/experiment.ts';
-import { type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
+import { experimentSpecSchema, type ProbeSpec, probeSpecSchema } from '#shared/probe.ts';
 
 import { type Context, type OpenProject } from './context.ts';
-import { estimateScoring } from './estimate.ts';
+import { estimateRun } from './estimate.ts';
 import { procedure } from './procedure.ts';
 import { startSpeed } from './speedRuns.ts';
 
@@ -76,7 +76,10 @@ function announce(
  * that ended when the file could not be written is still running in the file; what is known of it here counts.
  */
 export function jobSummaries({ project, queue }: OpenProject) {
-  return project.jobs().map(({ spec: _spec, progress: _progress, ...job }) => {
+  const sweeps = new Map(project.speedRuns().map(({ id, name }) => [id, name]));
+  return project.jobs().map(({ spec, progress: _progress, ...rest }) => {
+    const sweep = rest.kind === 'speed' ? speedJobSchema.parse(spec).run : null;
+    const job = { ...rest, sweep: sweep === null ? null : { run: sweep, name: sweeps.get(sweep) ?? '' } };
     const unfinished = job.state === 'queued' || job.state === 'running';
     const known = queue.get(job.id);
     const live = unfinished && known !== undefined && !known.ended();
@@ -114,9 +117,9 @@ export const jobProcedures = {
   }),
 
   /** How much work a run would be, and about how long it would take here. */
-  estimate: procedure.input(z.object({ spec: scoringSpecSchema })).handler(({ input, context, signal }) => {
+  estimate: procedure.input(z.object({ spec: experimentSpecSchema })).handler(({ input, context, signal }) => {
     allowFiles(context, input.spec);
-    return estimateScoring(context, input.spec, signal);
+    return estimateRun(context, input.spec, signal);
   }),
 
   /** The events of a job after number `since`, then new ones as they come, until it ends. */

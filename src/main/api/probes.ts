@@ -1,6 +1,7 @@
 import * as z from 'zod';
 
 import { probeMeasures } from '#main/probing/measures.ts';
+import { layerSumFigures } from '#main/reports/layerSums.ts';
 import { machineSettingsSchema } from '#shared/experiment.ts';
 import { probeSpecSchema } from '#shared/probe.ts';
 
@@ -26,4 +27,10 @@ export const probeProcedures = {
   layerSums: procedure
     .input(z.object({ project: z.string(), experiment: z.number().int().optional() }))
     .handler(({ input, context }) => context.projects.get(input.project).project.layerSums(input.experiment)),
+
+  /** The same as every report draws them: for each label, sample and measure a figure of the layers' weights, and its table. */
+  layerWeights: procedure.input(z.object({ project: z.string(), experiment: z.number().int() })).handler(({ input, context }) => {
+    const { project } = context.projects.get(input.project);
+    return layerSumFigures(project.layerSums(input.experiment), project.experiments());
+  }),
 };

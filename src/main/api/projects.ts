@@ -9,7 +9,8 @@ import { checkProject } from '#main/project/check.ts';
 import { openProject } from '#main/project/project.ts';
 import { writeReport } from '#main/reports/writeReport.ts';
 import { ForetuneError } from '#shared/errors.ts';
-import { machineSettingsSchema, scoringSpecSchema } from '#shared/experiment.ts';
+import { machineSettingsSchema } from '#shared/experiment.ts';
+import { experimentSpecSchema, probeMarkSchema } from '#shared/probe.ts';
 
 import { type Context } from './context.ts';
 import { demoProjectPath, demoSpec } from './demo.ts';
@@ -57,8 +58,9 @@ const outlineSchema = z
   }))
   .catch({ models: 0, merges: 0, data: '', labels: [], units: [] });
 
-/** Specifications of probes say so. */
-const probeMark = z.object({ procedure: z.literal('probe') });
+function procedureOf(spec: unknown): 'score' | 'probe' {
+  return probeMarkSchema.safeParse(spec).success ? 'probe' : 'score';
+}
 
 function outlineOf(spec: unknown): z.infer<typeof outlineSchema> {
   return outlineSchema.parse(spec);
@@ -132,19 +134,22 @@ export const projectProcedures = {
       datasets: project
         .datasets()
         .map((dataset) => ({ ...dataset, shelved: away.datasets.includes(dataset.id), exists: existsSync(dataset.path) })),
-      experiments: project
-        .experiments()
-        .map(({ id, name, created, spec }) => ({ id, name, created, ...outlineOf(spec), job: latest.get(id) ?? null })),
+      experiments: project.experiments().map(({ id, name, created, spec }) => ({
+        id,
+        name,
+        created,
+        procedure: procedureOf(spec),
+        ...outlineOf(spec),
+        job: latest.get(id) ?? null,
+      })),
       jobs,
     };
   }),
 
   /** Everything an experiment was set up with. */
   experiment: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => {
-    const found = experimentOf(context, input);
-    if (probeMark.safeParse(found.spec).success)
-      throw new ForetuneError('unsupported', `"${found.name}" is an experiment of probes; its settings stand in its recipes.`);
-    return { name: found.name, spec: scoringSpecSchema.parse(found.spec) };
+    const { name, spec } = experimentOf(context, input);
+    return { name, spec: experimentSpecSchema.parse(spec) };
   }),
 
   /** What changes in the project, whoever changes it, until it is closed. */

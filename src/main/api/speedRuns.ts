@@ -1,7 +1,8 @@
 import * as z from 'zod';
 
 import { compareTranscripts } from '#main/decoding/evaluate.ts';
-import { exportFormats, exportSetting } from '#main/jobs/speedExport.ts';
+import { exportSetting } from '#main/jobs/speedExport.ts';
+import { outlineOf } from '#main/jobs/speedOutline.ts';
 import { prepareSpeed } from '#main/jobs/speedPrepare.ts';
 import { writeFigureReport } from '#main/reports/figureReport.ts';
 import { flattenRecipe } from '#main/reports/recipes.ts';
@@ -14,6 +15,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { type MachineSettings, machineSettingsSchema } from '#shared/experiment.ts';
 import {
   decodingSchema,
+  exportFormats,
   speedCostSchema,
   type SpeedRun,
   type SpeedSpec,
@@ -58,6 +60,7 @@ export async function startSpeed(
   const job = await queue.speed(allowed(context, spec), machine, options);
   // A failure reaches the listeners of `follow`; nobody may be waiting here.
   job.finished.catch(() => undefined);
+  changes.tell('speed');
   void (async () => {
     for await (const event of job.events.follow()) if (event.type === 'state') changes.tell('jobs');
     for (const topic of ['models', 'speed', 'jobs'] as const) changes.tell(topic);
@@ -85,6 +88,13 @@ function pointOf(context: Context, input: z.infer<typeof pointSchema>) {
 }
 
 export const speedRunProcedures = {
+  /** What a sweep would run, and the run of the project that has these settings already. Nothing is computed. */
+  plan: procedure.input(z.object({ project: z.string(), spec: speedSpecSchema })).handler(async ({ input, context }) => {
+    const { project } = context.projects.get(input.project);
+    const prepared = await prepareSpeed(allowed(context, input.spec));
+    return { ...outlineOf(prepared), known: project.findSpeedRun(prepared.hash)?.id ?? null };
+  }),
+
   /** Starts a sweep of speed-ups in an open project, or takes up the unfinished one; with `again` a finished one is timed anew. */
   start: procedure
     .input(

@@ -3,7 +3,9 @@ import * as z from 'zod';
 import { publishedStudies } from '#main/jobs/publishedStudies.ts';
 import { readTruth } from '#main/jobs/truthFile.ts';
 import { type Project } from '#main/project/project.ts';
+import { probeSource, probeTruth } from '#main/reports/probeTruth.ts';
 import { agreementScatter, predictorTable, type PredictorRanking } from '#main/reports/truthAgreement.ts';
+import { ForetuneError } from '#shared/errors.ts';
 import { truthRowSchema } from '#shared/project.ts';
 
 import { type Context } from './context.ts';
@@ -69,6 +71,23 @@ export const truthProcedures = {
         rows.map(({ model }) => model),
       ),
     };
+  }),
+
+  /** Takes the held-out results of an experiment's probes as what was measured, in place of fine-tuning; again, what they are now. */
+  useProbes: procedure.input(keySchema.extend({ experiment: z.number().int() })).handler(({ input, context }) => {
+    const { project, changes } = context.projects.get(input.project);
+    const experiment = project.experiments().find(({ id }) => id === input.experiment);
+    if (!experiment) throw new ForetuneError('not-found', `The project has no experiment number ${input.experiment}.`);
+    const rows = probeTruth(project.scores(input.experiment), project.layerSums(input.experiment));
+    if (rows.length === 0)
+      throw new ForetuneError(
+        'invalid-data',
+        `"${experiment.name}" has no result of a probe; run probes on these models and labels first.`,
+      );
+    const source = probeSource(experiment);
+    project.setTruth(source, rows);
+    changes.tell('truth');
+    return { source, rows: rows.length };
   }),
 
   /** Puts down results by hand, under a name; they replace what stood under it, and none removes it. */

@@ -56,6 +56,16 @@ const openings: Record<Choice, { title: string; properties: OpenProperties; filt
     filters: [{ name: 'Foretune projects', extensions: ['foretune'] }],
   },
   folder: { title: 'Choose a folder', properties: ['openDirectory', 'createDirectory'] },
+  tensors: {
+    title: 'Choose a file of tensors',
+    properties: ['openFile'],
+    filters: [{ name: 'Tensors', extensions: ['safetensors', 'npy'] }],
+  },
+  'language-model': {
+    title: 'Choose an ARPA language model',
+    properties: ['openFile'],
+    filters: [{ name: 'ARPA language models', extensions: ['arpa', 'lm', 'gz'] }],
+  },
   audio: {
     title: 'Choose audio files',
     properties: ['openFile'],

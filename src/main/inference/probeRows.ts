@@ -30,12 +30,20 @@ export interface ProbeRowsReply {
   rows: Float32Array[];
   /** For each of `aligned`, the class of every picked frame; -1 in no interval. */
   classes: Int32Array[];
+  /** Places of the layers that hold a value which is not finite. */
+  flawed: number[];
 }
 
 /** Indices of `count` of 0 .. n-1, each in the middle of an even stretch; all of them if there are no more. */
 export function evenlySpread(n: number, count: number): Int32Array {
   if (count >= n) return Int32Array.from({ length: n }, (_, i) => i);
   return Int32Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * n) / count));
+}
+
+function isFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (let e = 0; e < values.length; e++) sum += values[e] * 0;
+  return sum === 0;
 }
 
 /** Mean over frames in float64, rounded once. */
@@ -52,6 +60,7 @@ function meanOf(values: Float32Array, frames: number, width: number): Float32Arr
  */
 export function probeRows(states: HiddenStates, request: ProbeRowsRequest, times: Float64Array | undefined): ProbeRowsReply {
   const { frames, width, layers } = states;
+  const flawed = layers.flatMap((values, l) => (isFinite(values) ? [] : [l]));
   if (request.layerNorm) for (const values of layers) layerNormRows(values, frames, width);
   const all = request.aligned?.map((labels) => classesAt(labels, times!)) ?? [];
   const candidates = evenlySpread(frames, frames).filter((t) => !request.onlyAligned || all.some((classes) => classes[t] >= 0));
@@ -69,5 +78,6 @@ export function probeRows(states: HiddenStates, request: ProbeRowsRequest, times
       return rows;
     }),
     classes: all.map((classes) => picked.map((t) => classes[t])),
+    flawed,
   };
 }

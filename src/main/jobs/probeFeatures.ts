@@ -54,6 +54,8 @@ export interface ProbeFeatures {
   seconds: number;
   utterances: number;
   skipped: { file: string; message: string }[];
+  /** Files for which a layer, by its number, gave values that are not finite. */
+  flawed: Map<number, string[]>;
 }
 
 const size = (bytes: number): string =>
@@ -233,6 +235,7 @@ export async function collectFeatures(
   const writer = isCtc ? new FrameWriter(folder, opened.layers) : null;
   const places: FrameFiles['train'] = [];
   const skipped: ProbeFeatures['skipped'] = [];
+  const flawed: ProbeFeatures['flawed'] = new Map();
   let [seconds, used] = [0, 0];
 
   const take = async (utterance: number, samples: Float32Array): Promise<ProbeRowsReply> => {
@@ -246,6 +249,10 @@ export async function collectFeatures(
     });
     const { total, means, picked, rows, classes } = reply;
     if (total === 0) return reply;
+    for (const l of reply.flawed) {
+      const layer = opened.layers[l];
+      flawed.set(layer, [...(flawed.get(layer) ?? []), dataset.utterances[utterance].path]);
+    }
     if (means) stores.get('utterance')?.add(utterance, 1, means, new Map());
     const own = new Map(aligned.map(([place], i) => [place, classes[i]]));
     if (picked.length > 0) stores.get('frame')?.add(utterance, picked.length, rows, own);
@@ -305,5 +312,6 @@ export async function collectFeatures(
     seconds,
     utterances: used,
     skipped,
+    flawed,
   };
 }

@@ -84,6 +84,21 @@ async function openColumns(
   return { columns, alignments };
 }
 
+/** A class of one utterance is either learned or tested, never both. */
+function rareClasses(columns: readonly ProbedColumn[]): string[] {
+  return columns.flatMap((column) => {
+    if (column.kind !== 'labels' || column.control !== '' || column.labels.values.some(isAligned)) return [];
+    const { name, classes, counts, kind } = column.labels;
+    const rare = kind === 'regression' ? [] : classes.filter((_, c) => counts[c] === 1);
+    if (rare.length === 0) return [];
+    const named = rare.slice(0, 5).map((text) => `"${text}"`);
+    const more = rare.length > named.length ? ` and ${rare.length - named.length} more` : '';
+    return [
+      `"${name}" has ${rare.length === 1 ? 'a class' : 'classes'} with a single utterance (${named.join(', ')}${more}), which can be learned or tested, but not both.`,
+    ];
+  });
+}
+
 function valuesOf(column: ProbedColumn): readonly unknown[] {
   return column.kind === 'labels' ? column.labels.values : column.tokens.values;
 }
@@ -115,6 +130,7 @@ export async function prepareProbing(spec: ProbeSpec): Promise<PreparedProbing> 
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
   for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
+  warnings.push(...rareClasses(columns));
   const decisive = {
     probing: probeVersion,
     scoring: versions.scoring,

@@ -88,6 +88,12 @@ function plural(count: number, one: string): string {
 export function fitProbe(task: FitProbeTask): ProbeResult {
   const { n, d, train, dev, utterances, resampling } = task;
   const targets = standardisedTargets(task.targets, train);
+  const seen = new Set(targets.kind === 'classification' ? targets.classes.subarray(0, train).filter((label) => label >= 0) : []);
+  if (targets.kind === 'classification' && seen.size === 1)
+    throw new ForetuneError(
+      'invalid-data',
+      `The training part holds samples of one class only, of ${targets.k}: a probe needs two to tell apart. Part the data otherwise (--split-column, --group, --seed).`,
+    );
   const layers = task.layers.map((buffer) => new Float32Array(buffer));
   const probe = fitLinearProbe({ layers, n, d, train, dev, targets });
 
@@ -106,7 +112,6 @@ export function fitProbe(task: FitProbeTask): ProbeResult {
     `Trained on ${plural(labelled(0, train), 'sample')}, stopped by ${labelled(train, train + dev)}, measured on ${plural(places.size, 'held-out utterance')}; penalty ${probe.penalty}, ${plural(probe.iterations, 'iteration')}.`,
   ];
   if (targets.kind === 'classification') {
-    const seen = new Set(targets.classes.subarray(0, train));
     const unseen = new Set([...targets.classes.subarray(train + dev)].filter((label) => label >= 0 && !seen.has(label))).size;
     if (unseen > 0) {
       notes.push(
@@ -179,6 +184,12 @@ export function fitCtcProbe({ files, shape, train, dev, test, settings, resampli
         `${plural(probe.tooLong, 'utterance')} of training and ${dense} of those held out have more tokens than ${shape.upsampling} rows per frame can hold.`,
       );
     }
+    const learned = new Set(train.flatMap(({ tokens }) => [...tokens]));
+    const strange = test.reduce((sum, { tokens }) => sum + tokens.filter((token) => !learned.has(token)).length, 0);
+    if (strange > 0)
+      notes.push(
+        `${plural(strange, 'token')} of the held-out references ${strange === 1 ? 'does' : 'do'} not occur in training, so ${strange === 1 ? 'it' : 'they'} must be wrong.`,
+      );
     return {
       ...heldOut(tokenErrorMeasure, 1, sums, resampling),
       metric: tokenErrorMeasure.id,

@@ -192,6 +192,14 @@ function targetsOf({ kind, k, values }: LabelColumn, rows: SharedRows, column: n
   return { kind, values: targets, k };
 }
 
+/** Why no head can learn from these layers; undefined where it can. A NaN would pass for a class, and so for a number. */
+function flawOf({ flawed, utterances }: ProbeFeatures, layers: readonly number[], model: EncoderModel): string | undefined {
+  const layer = layers.find((one) => flawed.has(one));
+  if (layer === undefined) return undefined;
+  const files = flawed.get(layer)!;
+  return `Layer ${layer} of ${model.name} gives values that are not finite for ${files.length} of ${utterances} audio files (the first: ${files[0]}): its weights are damaged, or it overflows. Choose other --layers, or leave these files out.`;
+}
+
 interface Trained {
   opened: OpenReply;
   features: ProbeFeatures;
@@ -212,7 +220,11 @@ async function trainHeads(
   const signal = AbortSignal.any([run.signal, failed.signal]);
   pass.pace.doing(`${passName(pass)}: training heads`);
   for (const { layers, n, d, train } of features.units.values())
-    await Promise.all(layers.map((rows) => engine.compute('standardiseLayer', { rows, n, d, train }, signal)));
+    await Promise.all(
+      layers.flatMap((rows, l) =>
+        features.flawed.has(opened.layers[l]) ? [] : [engine.compute('standardiseLayer', { rows, n, d, train }, signal)],
+      ),
+    );
 
   const fit = ({ column, unit, layer }: Head): Promise<ProbeResult> => {
     const probed = pass.columns[column];
@@ -252,14 +264,17 @@ async function trainHeads(
       pass.pace.skip(headSteps);
       return known;
     }
-    const outcome = await fit(head).then(
-      (result): Outcome => ({ result }),
-      (error: unknown): Outcome => {
-        const { code, message } = toErrorValue(error);
-        if (code !== 'invalid-data') throw error;
-        return { refusal: message };
-      },
-    );
+    const flaw = flawOf(features, layer === null ? opened.layers : [layer], pass.model);
+    const outcome = flaw
+      ? { refusal: flaw }
+      : await fit(head).then(
+          (result): Outcome => ({ result }),
+          (error: unknown): Outcome => {
+            const { code, message } = toErrorValue(error);
+            if (code !== 'invalid-data') throw error;
+            return { refusal: message };
+          },
+        );
     signal.throwIfAborted();
     project.commitUnit(jobId, key, outcome);
     pass.pace.add(headSteps, 0);

@@ -9,7 +9,7 @@ export function reportLatex(report: ReportDocument): string {
     ...report.sections.map(({ table }) => table),
     ...report.sections.flatMap(({ ranking }) => ranking ?? []),
     ...report.tasks,
-    ...report.layerSums,
+    ...report.layerSums.map(({ table }) => table),
     ...report.agreements.map(({ table }) => table),
   ];
   return `${[...head, ...tables.map((table, index) => tableLatex(table, `tab:foretune-${index + 1}`))].join('\n\n')}\n`;

@@ -147,7 +147,14 @@ function comparisonContent({ tasks, agreements, layerSums }: ReportDocument): Co
   return [
     ...(tasks.length > 0 ? [heading('Task by task'), ...tasks.flatMap((table) => titledTable(table, page))] : []),
     ...(layerSums.length > 0
-      ? [heading('Weighted sums of layers'), ...layerSums.flatMap((table) => titledTable(table, page))]
+      ? [
+          heading('Weighted sums of layers'),
+          ...layerSums.flatMap(({ heatmap, table, reading }): Content[] => [
+            { text: reading, margin: [0, 10, 0, 4] },
+            figureContent(heatmap, page, 0.5),
+            ...tableContent(table, page),
+          ]),
+        ]
       : []),
     ...agreements.flatMap(({ heading: name, reading, table, scatter }): Content[] => [
       heading(`Scores against the truth, ${name}`),
@@ -253,7 +260,7 @@ function definition(report: ReportDocument): TDocumentDefinitions {
       stack: [{ text: question, style: 'question' }, { text: answer }],
     })),
     ...report.sections.flatMap(sectionContent),
-    ...rankingContent(report),
+    ...(report.sections.length > 0 ? rankingContent(report) : []),
     ...comparisonContent(report),
     ...recipeContent(report, pageOf('portrait')),
   ]);

@@ -14,7 +14,7 @@ import { type StoredLayerSum } from '#shared/probe.ts';
 
 import { bestSentence, controlSentences, layerSentence, rivalSentence } from './findings.ts';
 import { type Answer, readingGuide } from './guide.ts';
-import { layerSumTables } from './layerSums.ts';
+import { layerSumFigures, type LayerSumFigures } from './layerSums.ts';
 import { rankingTable, rankReading } from './ranking.ts';
 import { compareTasks, recommend, taskTable } from './recommendation.ts';
 import { digestRecipes, type RecipeDigest } from './recipes.ts';
@@ -71,7 +71,7 @@ export interface ReportDocument {
   tasks: TableFigure[];
   agreements: ReportAgreement[];
   /** Probes on weighted sums of layers, with the weights. */
-  layerSums: TableFigure[];
+  layerSums: LayerSumFigures[];
   notes: { heading: string; text: string }[];
   guide: readonly Answer[];
   recipes: RecipeDigest;
@@ -133,7 +133,8 @@ export function buildScoreReport(input: ReportInput): ReportDocument {
   const { projectName, experiments, models, scores, recipes, now, appVersion } = input;
   assertFinite(scores);
   const sections = scoreSections(scores, experiments, models);
-  if (sections.length === 0) {
+  const layerSums = layerSumFigures(input.layerSums ?? [], experiments);
+  if (sections.length === 0 && layerSums.length === 0) {
     throw new ForetuneError(
       'invalid-data',
       `The project ${projectName} has no scores yet; score a model first, then make the report.`,
@@ -143,15 +144,21 @@ export function buildScoreReport(input: ReportInput): ReportDocument {
   const digest = digestRecipes(recipes.filter(({ id }) => used.has(id)));
   const recipeNames = new Map(digest.own.map(({ id, name }) => [id, name]));
   const several = new Set(sections.map(({ experiment }) => experiment.id)).size > 1;
-  const count = new Set(sections.flatMap((section) => section.models.map(({ id }) => id))).size;
+  const count = new Set([
+    ...sections.flatMap((section) => section.models.map(({ id }) => id)),
+    ...(input.layerSums ?? []).map(({ modelId }) => modelId),
+  ]).size;
   return {
     title: projectName,
     subtitle: `Layer scores of ${count} model${count === 1 ? '' : 's'}, made ${now.toISOString().slice(0, 10)} by Foretune ${appVersion}`,
-    summary: sections.map((section) => `${headingOf(section, several)}: ${bestSentence(section)} ${rivalSentence(section)}`),
+    summary: [
+      ...sections.map((section) => `${headingOf(section, several)}: ${bestSentence(section)} ${rivalSentence(section)}`),
+      ...layerSums.filter(({ reading }) => reading !== '').map(({ table, reading }) => `${table.title}: ${reading}`),
+    ],
     sections: sections.map((section) => sectionOf(section, recipeNames, several)),
     tasks: tasksOf(sections),
     agreements: agreementsOf(sections, input.truth ?? []),
-    layerSums: layerSumTables(input.layerSums ?? [], experiments),
+    layerSums,
     notes: experiments
       .filter(({ notes }) => notes !== '')
       .map(({ name, notes }) => ({ heading: `Notes on ${name}`, text: notes })),

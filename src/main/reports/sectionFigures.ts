@@ -7,7 +7,7 @@ import { type StoredScore } from '#shared/project.ts';
 import { intervalText } from './findings.ts';
 import { lead, type ModelScores, type ScoreSection } from './sections.ts';
 
-const layerAxis = 'layer (hidden_states index; 0 is the input of the first block)';
+export const layerAxis = 'layer (hidden_states index; 0 is the input of the first block)';
 const controlKinds = ['random-weights', 'shuffled-labels'] as const;
 const controlNames = { 'random-weights': 'random weights', 'shuffled-labels': 'shuffled labels' } as const;
 

@@ -17,6 +17,8 @@ const percent = (share: number, digits = 2): string => formatNumber(100 * share,
 const groupOf = ({ strategy, heads }: SpeedPoint): string =>
   strategy === 'full' ? 'full model' : `${strategy}${heads === 'final' ? '' : `, ${heads} heads`}`;
 
+const publishedGroup = (group: string): string => `published: ${group}`;
+
 /** Published settings at the share of their own full model's cost, which is all that can be held against another model's. */
 function publishedDots(cost: SpeedCost, decoding: Decoding): ScatterPoint[] {
   const { rows } = publishedSpeed;
@@ -31,14 +33,26 @@ function publishedDots(cost: SpeedCost, decoding: Decoding): ScatterPoint[] {
       {
         id: `published ${row.name} ${row.setting}`,
         label: '',
-        group: `published: ${row.strategy === 'full' ? 'full model' : row.strategy}`,
+        group: publishedGroup(row.strategy === 'full' ? 'full model' : row.strategy),
         x: (100 * value) / full,
         y: rate,
         low: null,
         high: null,
+        reference: true,
       },
     ];
   });
+}
+
+/** Hues by strategy, the same for what was measured and what was published of one. */
+function huesFor(points: readonly SpeedPoint[]): Record<string, number> {
+  const groups = [...new Set([...points.map(groupOf), 'full model', 'early-exit', 'downsampling'])];
+  return Object.fromEntries(
+    groups.flatMap((group, hue) => [
+      [group, hue],
+      [publishedGroup(group), hue],
+    ]),
+  );
 }
 
 /**
@@ -65,13 +79,15 @@ export function paretoChart(
     subtitle: `${run.data}, ${decodingName[decoding]}${published ? '; published: WavLM-Large on LibriSpeech test-clean (Zaiem et al. 2023)' : ''}`,
     x: { name: costName[cost], unit: '% of the full model', higherIsBetter: false },
     y: { name: 'WER', unit: '%', higherIsBetter: false },
+    front: [...front].map((index) => known[index].key),
+    hues: huesFor(known),
     points: [
       ...known.map((point, index): ScatterPoint => {
         const { key, setting, wer, repetitions } = point;
         const isSpread = cost === 'seconds' && repetitions.length > 1;
         return {
           id: key,
-          label: point.strategy === 'full' ? 'full' : front.has(index) ? setting : '',
+          label: point.strategy === 'full' ? 'full model' : front.has(index) ? setting : '',
           group: groupOf(point),
           x: share(costOf(point, cost)!),
           y: 100 * wer,

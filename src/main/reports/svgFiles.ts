@@ -32,5 +32,6 @@ export function svgFiles(report: ReportDocument): { name: string; svg: string }[
   const agreements = report.agreements.flatMap(({ heading, scatter }) =>
     scatter === null ? [] : [{ name: `${unique(heading)}-agreement.svg`, svg: figureSvg(scatter).svg }],
   );
-  return [...sections, ...agreements];
+  const weights = report.layerSums.map(({ heatmap }) => ({ name: `${unique(heatmap.title)}.svg`, svg: figureSvg(heatmap).svg }));
+  return [...sections, ...weights, ...agreements];
 }

@@ -6,6 +6,7 @@ import { formatNumber } from '#shared/figures/ticks.ts';
 import { type StoredScore, type StoredTruth } from '#shared/project.ts';
 import { type Control } from '#shared/score.ts';
 
+import { probeSource } from './probeTruth.ts';
 import { scoreAxis } from './scoreAxis.ts';
 import { type ScoreSection } from './sections.ts';
 
@@ -101,15 +102,17 @@ function orProblem<T>(work: () => T): { value: T | null; problem: string | null 
 
 /**
  * Holds the scores of a section against every measure of its label. Measures of whole models are held against the best layer of each;
- * measures of layers against the layer's own score, over all models and within each.
+ * measures of layers against the layer's own score, over all models and within each. Probes are not held against themselves.
  */
 export function sectionAgreements(section: ScoreSection, truth: readonly StoredTruth[], control: Control = ''): TruthAgreement[] {
   const { id, label, unit, axis } = section;
+  const itself = probeSource(section.experiment);
+  const others = truth.filter(({ source }) => source !== itself);
   const models = section.models.flatMap((model) => {
-    const own = control === '' ? model : model.controls.get(control);
-    return own ? [{ name: model.best.model, ...own }] : [];
+    const scores = control === '' ? model : model.controls.get(control);
+    return scores ? [{ name: model.best.model, ...scores }] : [];
   });
-  return kindsFor(label, truth).map(({ source, measure, higherIsBetter, rows }) => {
+  return kindsFor(label, others).map(({ source, measure, higherIsBetter, rows }) => {
     const level = rows[0].layer === null ? 'models' : 'layers';
     const key = (model: string, layer: number | null) => (layer === null ? model : `${model}, layer ${layer}`);
     const measured = new Map(rows.map((row) => [key(row.model, row.layer), row.value]));
@@ -117,9 +120,9 @@ export function sectionAgreements(section: ScoreSection, truth: readonly StoredT
       level === 'models' ? [{ key: name, score: best }] : layers.map((score) => ({ key: key(name, score.layer), score })),
     );
     const keys = new Set(scored.map((item) => item.key));
-    const pairs = scored.flatMap(({ key: own, score }) => {
-      const value = measured.get(own);
-      return value === undefined ? [] : [pairOf({ ...score }, value)];
+    const pairs = scored.flatMap((item) => {
+      const value = measured.get(item.key);
+      return value === undefined ? [] : [pairOf(item.score, value)];
     });
     const { value: agreement, problem } = orProblem(() => agreementOf(pairs, axis.higherIsBetter, higherIsBetter, level));
     return {

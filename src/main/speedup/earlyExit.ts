@@ -150,7 +150,8 @@ export function defaultExits(blocks: number): number[] {
 
 /** What to say of a threshold that no utterance met, and of one that all met at once; nothing where it does its work. */
 export function exitWarning(rule: ExitRule, threshold: number, values: readonly (readonly number[])[]): string | undefined {
-  const asked = values.flatMap((ofGroup) => ofGroup.slice(0, -1));
+  // Utterances too short for a frame have no value.
+  const asked = values.flatMap((ofGroup) => ofGroup.slice(0, -1)).filter(Number.isFinite);
   if (asked.length === 0) return undefined;
   if (asked.some((value) => exitFires(rule, value, threshold))) return undefined;
   const extreme = rule === 'entropy' ? Math.min(...asked) : Math.max(...asked);

@@ -44,7 +44,7 @@ export function recommend(points: readonly SpeedPoint[], wish: SpeedWish, cost: 
   );
   const wanted =
     wish.kind === 'error'
-      ? `at most ${percent(wish.most, 2)} more word errors`
+      ? `a WER at most ${(100 * wish.most).toFixed(2)} points higher`
       : `at least ${percent(wish.least)} of the ${costName[cost]} saved`;
   if (allowed.length === 0) {
     const best = known.reduce((a, b) => (b.saved > a.saved ? b : a));

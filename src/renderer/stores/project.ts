@@ -11,17 +11,23 @@ export const useProject = defineStore('project', () => {
   const { api, connection } = engine();
   const app = useApp();
   const summary = shallowRef<Summary>();
-  /** Counts up when scores, notes or ground truth have changed. */
+  /** Counts up when scores, notes, ground truth or sweeps of speed-ups have changed. */
   const scoresVersion = ref(0);
   const notesVersion = ref(0);
   const truthVersion = ref(0);
+  const speedVersion = ref(0);
   const opening = ref(false);
   let watching = new AbortController();
   let refreshing: Promise<void> | undefined;
   let stale = false;
 
   const key = computed(() => summary.value?.key);
-  const models = computed(() => (summary.value?.models ?? []).filter(({ shelved }) => !shelved));
+  /** A folder whose weights have changed since is listed once, as it is now; its earlier scores keep their own record. */
+  const models = computed(() => {
+    const listed = (summary.value?.models ?? []).filter(({ shelved }) => !shelved);
+    const latest = new Map(listed.map(({ path, id }) => [path, id]));
+    return listed.filter(({ path, id }) => latest.get(path) === id);
+  });
   const datasets = computed(() => (summary.value?.datasets ?? []).filter(({ shelved }) => !shelved));
   const experiments = computed(() => summary.value?.experiments ?? []);
 
@@ -57,6 +63,7 @@ export const useProject = defineStore('project', () => {
     scoresVersion.value++;
     notesVersion.value++;
     truthVersion.value++;
+    speedVersion.value++;
     sessionStorage.setItem(sessionKey, project);
     void watch(project, signal);
   }
@@ -74,6 +81,7 @@ export const useProject = defineStore('project', () => {
           scoresVersion.value++;
           notesVersion.value++;
           truthVersion.value++;
+          speedVersion.value++;
         }
         missed = false;
         for await (const topic of topics) {
@@ -84,6 +92,7 @@ export const useProject = defineStore('project', () => {
           if (topic === 'scores') scoresVersion.value++;
           else if (topic === 'notes') notesVersion.value++;
           else if (topic === 'truth') truthVersion.value++;
+          else if (topic === 'speed') speedVersion.value++;
           else void refresh().catch(() => undefined);
         }
         missed = true;
@@ -141,6 +150,7 @@ export const useProject = defineStore('project', () => {
     scoresVersion,
     notesVersion,
     truthVersion,
+    speedVersion,
     opening,
     refresh,
     open,

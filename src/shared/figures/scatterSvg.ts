@@ -1,3 +1,4 @@
+import { axisText } from './axis.ts';
 import {
   baselineShift,
   bodySize,
@@ -9,8 +10,7 @@ import {
   svgDocument,
   textLine,
 } from './drawing.ts';
-import { type ScoreAxis } from './heatmap.ts';
-import { scatterExtent, type ScatterFigure } from './scatter.ts';
+import { frontPoints, huesOf, scatterExtent, type ScatterFigure } from './scatter.ts';
 import { textWidth, wrapText } from './textWidth.ts';
 import { formatNumber, niceTicks, tickDecimals } from './ticks.ts';
 
@@ -22,16 +22,13 @@ const labelLimit = 200;
 /** More dots than this are told by the colour of their group alone. */
 const mostLabels = 16;
 
-function axisName({ name, unit, higherIsBetter }: ScoreAxis): string {
-  return `${unit === '' ? name : `${name}, ${unit}`}; ${higherIsBetter ? 'higher is better' : 'lower is better'}`;
-}
-
 /** Draws a scatter with the intervals of the scores, the groups named beside it. */
 export function scatterSvg(figure: ScatterFigure): Drawing {
   const { points } = figure;
   const extent = scatterExtent(points);
   const groups = [...new Set(points.map(({ group }) => group))];
-  const colour = (group: string): string => seriesColours[groups.indexOf(group) % seriesColours.length];
+  const hue = huesOf(figure);
+  const colour = (group: string): string => seriesColours[hue(group) % seriesColours.length];
   const xTicks = niceTicks(extent.x[0], extent.x[1], 6);
   const yTicks = niceTicks(extent.y[0], extent.y[1], 6);
   const [xDecimals, yDecimals] = [tickDecimals(xTicks), tickDecimals(yTicks)];
@@ -52,7 +49,7 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   subtitle.forEach((text, index) =>
     parts.push(textLine(0, title.length * 17 + 12 + index * 14, text, { colour: palette.quiet })),
   );
-  parts.push(textLine(0, nameBaseline, axisName(figure.y), { size: smallSize, colour: palette.quiet }));
+  parts.push(textLine(0, nameBaseline, axisText(figure.y), { size: smallSize, colour: palette.quiet }));
   for (const tick of yTicks) {
     parts.push(line(left, y(tick), right, y(tick), palette.rule, 0.75));
     parts.push(
@@ -64,15 +61,21 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
     parts.push(textLine(x(tick), bottom + 14, formatNumber(tick, xDecimals), { size: smallSize, anchor: 'middle' }));
   }
   parts.push(line(left, bottom, right, bottom, palette.control, 0.75));
-  parts.push(textLine(left, bottom + 28, axisName(figure.x), { size: smallSize, colour: palette.quiet }));
-  for (const { x: at, y: height, low, high, group } of points) {
+  parts.push(textLine(left, bottom + 28, axisText(figure.x), { size: smallSize, colour: palette.quiet }));
+  frontPoints(figure).forEach((to, index, front) => {
+    if (index > 0) parts.push(line(x(front[index - 1].x), y(front[index - 1].y), x(to.x), y(to.y), palette.quiet, 1));
+  });
+  const dot = (group: string, reference = false): Record<string, string | number> =>
+    reference
+      ? { fill: palette.paper, stroke: colour(group), 'stroke-width': 1.25 }
+      : { fill: colour(group), stroke: palette.paper, 'stroke-width': 0.75 };
+  for (const { x: at, y: height, low, high, group, reference } of points) {
     if (low !== null && high !== null) parts.push(line(x(low), y(height), x(high), y(height), colour(group), 0.75));
-    parts.push(
-      element('circle', { cx: x(at), cy: y(height), r: 3, fill: colour(group), stroke: palette.paper, 'stroke-width': 0.75 }),
-    );
+    parts.push(element('circle', { cx: x(at), cy: y(height), r: 3, ...dot(group, reference) }));
   }
-  if (points.length <= mostLabels && points.some(({ label }) => label !== '')) {
-    for (const { x: at, y: height, label } of points) {
+  const labelled = points.filter(({ label }) => label !== '');
+  if (labelled.length <= mostLabels) {
+    for (const { x: at, y: height, label } of labelled) {
       const atRight = x(at) + 7 + textWidth(label, smallSize) > right;
       parts.push(
         textLine(x(at) + (atRight ? -6 : 6), y(height) - 4, label, { size: smallSize, anchor: atRight ? 'end' : 'start' }),
@@ -81,7 +84,8 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   }
   let row = top + 4;
   named.forEach((lines, index) => {
-    parts.push(element('circle', { cx: legendLeft + 4, cy: row, r: 3, fill: colour(groups[index]) }));
+    const reference = points.every((point) => point.group !== groups[index] || point.reference === true);
+    parts.push(element('circle', { cx: legendLeft + 4, cy: row, r: 3, ...dot(groups[index], reference) }));
     for (const text of lines) {
       parts.push(textLine(legendLeft + 14, row + bodySize * baselineShift, text));
       row += 13;

@@ -110,6 +110,23 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
   const measured = join(demo, 'truth_layers.csv');
   await ask('truth.read', async () => (await api.truth.read({ path: measured })).rows.slice(0, 3));
   await ask('truth.import', () => api.truth.import({ ...key, path: measured }));
+  await ask('probes.measures', () => api.probes.measures());
+  const probes = await ask('probes.start', () =>
+    api.probes.start({
+      ...key,
+      name: 'Probes',
+      spec: {
+        models: [{ path: model }],
+        data,
+        settings: { labels: ['word'], layers: [0, 2], controls: [], split: { column: 'split' }, sample: 60, resamples: 20 },
+      },
+      machine,
+    }),
+  );
+  await collectStream(api.jobs.follow({ ...key, job: probes.job }));
+  await ask('probes.layerSums', () => api.probes.layerSums({ ...key, experiment: probes.experiment }));
+  await ask('probes.layerWeights', () => api.probes.layerWeights({ ...key, experiment: probes.experiment }));
+  await ask('truth.useProbes', () => api.truth.useProbes({ ...key, experiment: probes.experiment }));
   const typed = { model: 'tiny-hubert', layer: null, label: 'word', measure: 'WER', value: 12, higherIsBetter: false };
   await ask('truth.set', () => api.truth.set({ ...key, source: 'by hand', rows: [typed] }));
   await ask('truth.list', async () => (await api.truth.list(key)).slice(-2));
@@ -136,6 +153,7 @@ export async function converse(api: Api, folder: string): Promise<Transcript> {
     },
     timing: null,
   };
+  await ask('speed.plan', () => api.speed.plan({ ...key, spec: sweep }));
   const { job: speedJob, run } = await ask('speed.start', () => api.speed.start({ ...key, spec: sweep, machine }));
   await collectStream(api.jobs.follow({ ...key, job: speedJob }));
   await ask('speed.runs', () => api.speed.runs(key));

@@ -118,6 +118,10 @@ const calls: Record<string, Call> = {
           `jobs.score spec.data.${field}`,
           (at: At) => api.jobs.score({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
         ],
+        [
+          `probes.start spec.data.${field}`,
+          (at: At) => api.probes.start({ project, spec: { models: [inside.model], data: choice(at), settings }, machine: {} }),
+        ],
         [`weights.judge data.${field}`, (at: At) => api.weights.judge({ ...sweep(), data: choice(at) })],
         [`weights.drift data.${field}`, (at: At) => drain(api.weights.drift({ ...drift, data: choice(at) }))],
         [`weights.recipe data.${field}`, (at: At) => api.weights.recipe({ ...recipe, data: choice(at) })],
@@ -134,6 +138,10 @@ const calls: Record<string, Call> = {
       spec: { models: [inside.model, { path: at('model') }], data: inside.data, settings },
       machine: {},
     }),
+  'probes.start spec.models.path': (at) =>
+    api.probes.start({ project, spec: { models: [{ path: at('model') }], data: inside.data, settings }, machine: {} }),
+  'probes.start spec.models.merge.finetuned': (at) =>
+    api.probes.start({ project, spec: { models: [member(at('model'))], data: inside.data, settings }, machine: {} }),
   'jobs.estimate spec.models.path': (at) =>
     api.jobs.estimate({ spec: { models: [{ path: at('model') }], data: inside.data, settings } }),
   'features.extract model.path': (at) =>
@@ -237,9 +245,8 @@ const calls: Record<string, Call> = {
     ]),
   ),
   ...Object.fromEntries<Call>(
-    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).map((field) => [
-      `speed.start ${sweepFields[field]}`,
-      (at: At) => {
+    (Object.keys(sweepFields) as (keyof typeof sweepFields)[]).flatMap((field): [string, Call][] => {
+      const specWith = (at: At) => {
         const or = <T>(which: string, there: T): string | T => (field === which ? at(which) : there);
         const training = field.startsWith('training')
           ? {
@@ -249,26 +256,26 @@ const calls: Record<string, Call> = {
               },
             }
           : {};
-        return api.speed.start({
-          project,
-          machine: {},
-          spec: {
-            model: { path: or('model', merge.finetuned[0]) },
-            data: {
-              path: or('data', inside.data.path),
-              root: or('root', undefined),
-            },
-            text: 'word',
-            settings: {
-              downsampling: { kernel: or('kernel', undefined) },
-              importedHeads: or('heads', undefined),
-              training,
-              lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
-            },
+        return {
+          model: { path: or('model', merge.finetuned[0]) },
+          data: {
+            path: or('data', inside.data.path),
+            root: or('root', undefined),
           },
-        });
-      },
-    ]),
+          text: 'word',
+          settings: {
+            downsampling: { kernel: or('kernel', undefined) },
+            importedHeads: or('heads', undefined),
+            training,
+            lm: field === 'lm' ? { path: at('lm.arpa') } : undefined,
+          },
+        };
+      };
+      return [
+        [`speed.start ${sweepFields[field]}`, (at: At) => api.speed.start({ project, machine: {}, spec: specWith(at) })],
+        [`speed.plan ${sweepFields[field]}`, (at: At) => api.speed.plan({ project, spec: specWith(at) })],
+      ];
+    }),
   ),
   ...Object.fromEntries<Call>(
     (['pdf', 'csv', 'latex', 'svg'] as const).map((field) => [
@@ -295,7 +302,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|group|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */

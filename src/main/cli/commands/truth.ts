@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
+import type { Api } from '#main/api/router.ts';
 import { agreementP, type PredictorRanking, type TruthAgreement } from '#main/reports/truthAgreement.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
@@ -48,13 +49,37 @@ export function predictorText(rankings: readonly PredictorRanking[]): string {
     .join('\n\n');
 }
 
+/** Takes what the probes of experiments gave as what was measured: of the one of this name, or of all. */
+async function takeProbes(api: Api, project: string, name: string | true) {
+  const { experiments } = await api.projects.summary({ project });
+  const probed = experiments.filter((experiment) => experiment.procedure === 'probe');
+  const wanted = probed.filter((experiment) => name === true || experiment.name === name);
+  if (wanted.length === 0) {
+    const there = probed.map((experiment) => `"${experiment.name}"`).join(', ');
+    throw new ForetuneError(
+      'not-found',
+      probed.length === 0
+        ? 'The project has no probes; run "foretune probe" with --project first.'
+        : `No probes are called "${String(name)}"; the project has ${there}.`,
+    );
+  }
+  const taken = [];
+  for (const { id } of wanted)
+    taken.push({ ...(await api.truth.useProbes({ project, experiment: id })), missing: [], unknownModels: [] });
+  return taken;
+}
+
 export function truthCommand() {
   return new Command('truth')
-    .description('Take what fine-tuning really gave into a project, and say how well each score predicted it.')
+    .description('Take what fine-tuning (or probes) really gave into a project, and say how well each score predicted it.')
     .argument('<file>', 'project file (.foretune)')
     .option(
       '--import <table...>',
       'CSV with the columns model, value and perhaps layer, label, measure; or one column per measure',
+    )
+    .option(
+      '--probes [experiment]',
+      'take the held-out results of the probes in the project, or of this experiment, as what was measured',
     )
     .option('--model-column <name>', 'column that names the model')
     .option('--layer-column <name>', 'column with the layer')
@@ -70,7 +95,7 @@ export function truthCommand() {
       if (options.higher && options.lower) throw new ForetuneError('usage', 'Give --higher or --lower, not both.');
       await withApi(async (api) => {
         const { project } = await api.projects.open({ path: file });
-        const imported = [];
+        const imported: Awaited<ReturnType<Api['truth']['import']>>[] = [];
         for (const path of options.import ?? []) {
           const result = await api.truth.import({
             project,
@@ -87,6 +112,9 @@ export function truthCommand() {
             higherIsBetter: options.higher ? true : options.lower ? false : undefined,
           });
           imported.push(result);
+        }
+        if (options.probes !== undefined) imported.push(...(await takeProbes(api, project, options.probes)));
+        for (const result of imported) {
           log(`Took ${result.rows} values from ${result.source}.`);
           for (const { row, what } of result.missing) log(`warning: row ${row} (${what}) has no value and is left out.`);
           if (result.unknownModels.length > 0) log(`warning: not in the project: ${result.unknownModels.join(', ')}.`);
