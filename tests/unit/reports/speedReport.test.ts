@@ -140,7 +140,7 @@ describe('a sweep as a report', () => {
       'For a WER at most 2.00 points higher: early-exit (entropy < 0.2), which saves 40.0 %',
     );
     expect(greedy.tables[0].rows).toHaveLength(3);
-    expect(greedy.tables[0].rows.map((row) => row[2].mark ?? '')).toEqual(['best', 'best', '']);
+    expect(greedy.tables[0].rows.map((row) => row[1].mark ?? '')).toEqual(['best', 'best', '']);
     expect(report.summary).toEqual(expect.arrayContaining(['model.name: recogniser.', 'It never fires.']));
   });
 
