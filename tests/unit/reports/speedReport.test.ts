@@ -154,7 +154,7 @@ describe('a sweep as a report', () => {
     });
     for (const file of files) expect(existsSync(file)).toBe(true);
     expect(readFileSync(at('r.pdf')).subarray(0, 5).toString()).toBe('%PDF-');
-    const rows = parse(readFileSync(join(at('csv'), 'speed.csv')), { columns: true }) as Record<string, string>[];
+    const rows = parse<Record<string, string>>(readFileSync(join(at('csv'), 'speed.csv')), { columns: true });
     expect(rows.map(({ setting, wer, wer_increase: increase, provider }) => [setting, wer, increase, provider])).toEqual([
       ['', '0.1', '', 'cpu'],
       ['entropy < 0.2', '0.12', String(0.12 - 0.1), 'cpu'],
