@@ -34,7 +34,7 @@ const lineChart = z.object({
   ...titled,
   xName: text,
   continuous: z.boolean().optional(),
-  score: scoreAxis,
+  score: axis,
   series: z
     .array(
       z.object({
