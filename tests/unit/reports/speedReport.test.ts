@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { writeFigureReport } from '#main/reports/figureReport.ts';
 import { exitChart, paretoChart, speedReport } from '#main/reports/speedReport.ts';
 import { bodySchema, type SpeedPoint, type SpeedRun } from '#shared/speed.ts';
+import { figureSchema } from '#shared/figures/schema.ts';
 import { figureSvg } from '#shared/figures/svg.ts';
 
 import { temporaryFolder } from '../../support/foretune.ts';
@@ -95,6 +96,8 @@ describe('a sweep as a chart', () => {
     const hues = chart.hues!;
     expect(hues['published: early-exit']).toBe(hues['early-exit']);
     expect(hues['published: downsampling']).not.toBe(hues['published: early-exit']);
+    // It can be sent to the engine and stays what it is.
+    expect(figureSchema.parse(chart)).toEqual(chart);
     const { svg } = figureSvg(chart);
     expect(svg.match(/<circle/g)!.length).toBeGreaterThan(13);
     expect(svg).toContain('full model');
