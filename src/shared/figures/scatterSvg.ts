@@ -75,8 +75,18 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   }
   const labelled = points.filter(({ label }) => label !== '');
   if (labelled.length <= mostLabels) {
+    const placed: { left: number; right: number; y: number }[] = [];
     for (const { x: at, y: height, label } of labelled) {
-      const atRight = x(at) + 7 + textWidth(label, smallSize) > right;
+      const length = textWidth(label, smallSize);
+      const atRight = x(at) + 7 + length > right;
+      const start = x(at) + (atRight ? -6 - length : 6);
+      const box = { left: start, right: start + length, y: y(height) };
+      const isTaken =
+        placed.some((other) => Math.abs(other.y - box.y) < smallSize + 1 && other.left < box.right && box.left < other.right) ||
+        points.some((dot) => x(dot.x) > box.left && x(dot.x) < box.right && Math.abs(y(dot.y) - box.y + 7) < smallSize);
+      // Along a front dots lie close together; every one of them stands in the table beside it.
+      if (figure.front && isTaken) continue;
+      placed.push(box);
       parts.push(
         textLine(x(at) + (atRight ? -6 : 6), y(height) - 4, label, { size: smallSize, anchor: atRight ? 'end' : 'start' }),
       );

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { writeFigureReport } from '#main/reports/figureReport.ts';
 import { exitChart, paretoChart, speedReport } from '#main/reports/speedReport.ts';
 import { bodySchema, type SpeedPoint, type SpeedRun } from '#shared/speed.ts';
+import { figureSchema } from '#shared/figures/schema.ts';
 import { figureSvg } from '#shared/figures/svg.ts';
 
 import { temporaryFolder } from '../../support/foretune.ts';
@@ -95,6 +96,8 @@ describe('a sweep as a chart', () => {
     const hues = chart.hues!;
     expect(hues['published: early-exit']).toBe(hues['early-exit']);
     expect(hues['published: downsampling']).not.toBe(hues['published: early-exit']);
+    // It can be sent to the engine and stays what it is.
+    expect(figureSchema.parse(chart)).toEqual(chart);
     const { svg } = figureSvg(chart);
     expect(svg.match(/<circle/g)!.length).toBeGreaterThan(13);
     expect(svg).toContain('full model');
@@ -140,7 +143,7 @@ describe('a sweep as a report', () => {
       'For a WER at most 2.00 points higher: early-exit (entropy < 0.2), which saves 40.0 %',
     );
     expect(greedy.tables[0].rows).toHaveLength(3);
-    expect(greedy.tables[0].rows.map((row) => row[2].mark ?? '')).toEqual(['best', 'best', '']);
+    expect(greedy.tables[0].rows.map((row) => row[1].mark ?? '')).toEqual(['best', 'best', '']);
     expect(report.summary).toEqual(expect.arrayContaining(['model.name: recogniser.', 'It never fires.']));
   });
 
@@ -154,7 +157,7 @@ describe('a sweep as a report', () => {
     });
     for (const file of files) expect(existsSync(file)).toBe(true);
     expect(readFileSync(at('r.pdf')).subarray(0, 5).toString()).toBe('%PDF-');
-    const rows = parse(readFileSync(join(at('csv'), 'speed.csv')), { columns: true }) as Record<string, string>[];
+    const rows = parse<Record<string, string>>(readFileSync(join(at('csv'), 'speed.csv')), { columns: true });
     expect(rows.map(({ setting, wer, wer_increase: increase, provider }) => [setting, wer, increase, provider])).toEqual([
       ['', '0.1', '', 'cpu'],
       ['entropy < 0.2', '0.12', String(0.12 - 0.1), 'cpu'],
