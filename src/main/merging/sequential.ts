@@ -12,6 +12,7 @@ export const sequential: MergeMethod = {
   source: 'Lin et al., Speech-FT, arXiv 2502.12672, equation 1 step after step',
   models: { min: 1, max: Infinity },
   uses: ['alpha'],
+  ordered: true,
   scratch: { arrays: 1, perModel: false },
   surveysTensors: false,
   showsNonFinite: true,
