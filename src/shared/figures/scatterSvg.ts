@@ -9,6 +9,7 @@ import {
   svgDocument,
   textLine,
 } from './drawing.ts';
+import { placeLabels } from './dotLabels.ts';
 import { type ScoreAxis } from './heatmap.ts';
 import { frontPoints, huesOf, scatterExtent, type ScatterFigure } from './scatter.ts';
 import { textWidth, wrapText } from './textWidth.ts';
@@ -79,12 +80,13 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   }
   const labelled = points.filter(({ label }) => label !== '');
   if (labelled.length <= mostLabels) {
-    for (const { x: at, y: height, label } of labelled) {
-      const atRight = x(at) + 7 + textWidth(label, smallSize) > right;
-      parts.push(
-        textLine(x(at) + (atRight ? -6 : 6), y(height) - 4, label, { size: smallSize, anchor: atRight ? 'end' : 'start' }),
-      );
-    }
+    const places = placeLabels(
+      labelled.map(({ x: at, y: height, label }) => ({ x: x(at), y: y(height), text: label })),
+      { size: smallSize, gap: 6, bounds: { left, right, top: top - smallSize, bottom } },
+    );
+    places.forEach((place, i) => {
+      if (place) parts.push(textLine(place.x, place.y, labelled[i].label, { size: smallSize, anchor: place.anchor }));
+    });
   }
   let row = top + 4;
   named.forEach((lines, index) => {
