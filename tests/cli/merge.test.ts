@@ -91,6 +91,25 @@ describe('foretune merge', () => {
     });
   });
 
+  it('makes a sweep of methods', async () => {
+    const { code, stdout } = await run(
+      'merge',
+      ...both,
+      '--method',
+      'ties,sequential,soup',
+      '--alpha',
+      '0.5,1',
+      '--out',
+      'methods',
+    );
+    expect(code).toBe(0);
+    expect(stdout.trim().split('\n')).toEqual(
+      ['ties-alpha-0.5', 'ties-alpha-1', 'sequential-alpha-0.5', 'sequential-alpha-1', 'soup'].map((name) =>
+        join(folder.path, 'methods', name),
+      ),
+    );
+  });
+
   it('refuses models that do not fit in one sentence, with the tensor and both shapes', async () => {
     const { code, stdout, stderr } = await run(
       'merge',

@@ -136,17 +136,29 @@ describe('a merge', () => {
     expect(value).toEqual([[0, 1], [1, 0.35], ...drawn.map((alpha, i) => [i + 2, alpha])]);
   });
 
-  it('of both fine-tuned models by TIES is a sweep from one reading', async () => {
+  it('in sequence takes the models in the order in which they were chosen', async () => {
+    await goTo(page, '/merge');
+    await choose(speaker, asr);
+    await chooseOption(page, 'merge-method', 'Sequential Speech-FT');
+    const step = (name: string) => page.locator('.models li', { hasText: name }).locator(mark('merge-step')).textContent();
+    expect([await step(asr), await step(speaker)]).toEqual(['step 2', 'step 1']);
+    const folder = await write('in-sequence');
+    expect(recipe(folder).finetuned.map(({ name }) => name)).toEqual([speaker, asr]);
+  });
+
+  it('of both fine-tuned models by TIES is a sweep from one reading, by other methods too', async () => {
     await goTo(page, '/merge');
     await choose(asr, speaker);
     await chooseOption(page, 'merge-method', 'TIES');
     await page.click(mark('alpha-sweep'));
+    await chooseOption(page, 'sweep-methods', 'Model soup');
+    await page.keyboard.press('Escape');
     await page.locator(`${mark('sweep-members')} input`).fill('3');
     await page.keyboard.press('Tab');
-    await expect.poll(plan).toContain('3 × ');
+    await expect.poll(plan).toContain('4 × ');
     const folder = await write('ties-sweep');
     for (const alpha of ['0', '0.5', '1']) {
-      const made = recipe(join(folder, `alpha-${alpha}`));
+      const made = recipe(join(folder, `ties-alpha-${alpha}`));
       expect(made).toMatchObject({
         method: 'ties',
         alpha: { value: Number(alpha) },
@@ -154,6 +166,7 @@ describe('a merge', () => {
       });
       expect(made.finetuned.map(({ name }) => name)).toEqual([asr, speaker]);
     }
+    expect(recipe(join(folder, 'soup'))).toMatchObject({ method: 'soup' });
   });
 });
 

@@ -24,6 +24,7 @@ const mergeSchema = z.object({
   base: path,
   finetuned: z.array(path).min(1).max(64),
   method: z.string(),
+  alsoBy: z.array(z.string()).max(16).optional(),
   alphas: z.array(alphaScheduleSchema).min(1).max(201),
   settings: mergeSettingsSchema,
   heads: z.enum(headRules),
@@ -120,13 +121,14 @@ async function enlist(context: Context, key: string | undefined, { results, outl
 export const weightProcedures = {
   /** Every merge method there is, with what can be set. */
   methods: procedure.handler(() =>
-    mergeMethods.map(({ id, name, formula, source, models, uses }) => ({
+    mergeMethods.map(({ id, name, formula, source, models, uses, ordered = false }) => ({
       id,
       name,
       formula,
       source,
       models: { min: models.min, max: Number.isFinite(models.max) ? models.max : null },
       uses,
+      ordered,
     })),
   ),
 

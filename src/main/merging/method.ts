@@ -67,6 +67,8 @@ export interface MergeMethod {
   /** How many fine-tuned models it takes. */
   models: { min: number; max: number };
   uses: readonly MergeSetting[];
+  /** Does the order of the fine-tuned models matter by definition? */
+  ordered?: boolean;
   /** Float64 scratch arrays of a chunk's length that it needs, beside one per fine-tuned model where `perModel`. */
   scratch: { arrays: number; perModel: boolean };
   /** Does it look at whole tensors before it merges them? */

@@ -3,13 +3,14 @@ import { ForetuneError } from '#shared/errors.ts';
 import { dare, dareTies } from './dare.ts';
 import { linear } from './linear.ts';
 import { type MergeMethod } from './method.ts';
+import { sequential } from './sequential.ts';
 import { slerp } from './slerp.ts';
 import { soup } from './soup.ts';
 import { taskArithmetic } from './taskArithmetic.ts';
 import { ties } from './ties.ts';
 
 /** Every merge method there is, in the order in which they are offered. A new one is one file and one line here. */
-export const mergeMethods: readonly MergeMethod[] = [linear, taskArithmetic, ties, dare, dareTies, slerp, soup];
+export const mergeMethods: readonly MergeMethod[] = [linear, sequential, taskArithmetic, ties, dare, dareTies, slerp, soup];
 
 /** Names of all methods, as the command line takes them. */
 export function mergeMethodIds(): string[] {

@@ -127,9 +127,8 @@ async function mergedAside(graph: GraphBuilder, mixture: Mixture, folder: string
   try {
     await mergeTensors({
       plan,
-      method,
       settings,
-      members: [alpha],
+      members: [{ method, alpha }],
       sink: {
         async write(_member, { name }, start, bytes) {
           try {
@@ -170,7 +169,7 @@ async function buildGraphMember(
     const merged = join(folder, 'merged');
     const writer = await createOnnxFolders(merged, [''], onnx);
     try {
-      await mergeTensors({ plan, method, settings, members: [alpha], sink: writer });
+      await mergeTensors({ plan, settings, members: [{ method, alpha }], sink: writer });
       await writer.commit([{ name: '', texts: {} }], []);
     } finally {
       await writer.discard();

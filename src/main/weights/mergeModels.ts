@@ -13,7 +13,7 @@ import { type Progress } from '#shared/jobs.ts';
 
 import { type ConvEncoderCheck, checkConvEncoder } from './compareModels.ts';
 import { checkVacant, companionsOf, createModelFolders, type MemberFolder } from './folder.ts';
-import { mergeTensors } from './mergeTensors.ts';
+import { type MergeMember, mergeTensors } from './mergeTensors.ts';
 import { createOnnxFolders } from './onnxWeights.ts';
 import { openWeights, planSources, type WeightSource } from './open.ts';
 import { describeTypes, makeCard, makeRecipe, type MergeRecipe, recipeFile, type RecipeModel } from './recipe.ts';
@@ -22,6 +22,8 @@ export interface MergeRequest {
   base: string;
   finetuned: readonly string[];
   method: string;
+  /** Other methods of the same sweep: every method makes a result for every alpha, or one where it knows no alpha. */
+  alsoBy?: readonly string[];
   /** One result, or one per schedule of a sweep. */
   alphas: readonly AlphaSchedule[];
   settings: MergeSettings;
@@ -33,6 +35,7 @@ export interface MergeRequest {
 
 /** What a merge would do, for people to read before it is done. */
 export interface MergeOutline {
+  /** One, or those of a sweep with commas between. */
   method: string;
   base: { name: string; path: string; fingerprint: string };
   finetuned: { name: string; path: string; fingerprint: string }[];
@@ -65,7 +68,7 @@ export interface MergeOutline {
 }
 
 interface Prepared {
-  method: MergeMethod;
+  members: MergeMember[];
   base: WeightSource;
   tuned: WeightSource[];
   plan: MergePlan;
@@ -104,20 +107,38 @@ export function checkSettings(request: Pick<MergeRequest, 'settings' | 'finetune
     if (method.id === 'ties' && settings.scope === 'global')
       throw new ForetuneError('usage', 'TIES as its authors publish it knows no weights; use --scope tensor with --weight.');
   }
-  if (alphas.length > 1 && !method.uses.includes('alpha'))
-    throw new ForetuneError('usage', `${method.id} has no alpha, so there is nothing to sweep.`);
-  const outputs = new Set(alphas.map(memberName));
-  if (outputs.size < alphas.length) throw new ForetuneError('usage', 'A sweep names the same alpha twice.');
+  if (new Set(alphas.map(alphaName)).size < alphas.length)
+    throw new ForetuneError('usage', 'A sweep names the same alpha twice.');
 }
 
-/** Folder of one result of a sweep. */
-export function memberName({ value }: AlphaSchedule): string {
+function alphaName({ value }: AlphaSchedule): string {
   return `alpha-${typeof value === 'number' ? value : value.map(([layer, alpha]) => `${layer}_${alpha}`).join('-')}`;
 }
 
+/** The results of a request: each of its methods at each alpha. @throws ForetuneError `usage` */
+function membersOf(request: MergeRequest): MergeMember[] {
+  const methods = [request.method, ...(request.alsoBy ?? [])].map(mergeMethod);
+  if (new Set(methods).size < methods.length) throw new ForetuneError('usage', 'A sweep names the same method twice.');
+  for (const method of methods) checkSettings(request, method);
+  const [only] = methods;
+  if (methods.length === 1 && request.alphas.length > 1 && !only.uses.includes('alpha'))
+    throw new ForetuneError('usage', `${only.id} has no alpha, so there is nothing to sweep.`);
+  return methods.flatMap((method) =>
+    (method.uses.includes('alpha') ? request.alphas : request.alphas.slice(0, 1)).map((alpha) => ({ method, alpha })),
+  );
+}
+
+/** Folders of the results below that of the sweep; a single result has none of its own. */
+function memberNames(members: readonly MergeMember[]): string[] {
+  if (members.length === 1) return [''];
+  const byMethods = new Set(members.map(({ method }) => method)).size > 1;
+  return members.map(({ method, alpha }) =>
+    [...(byMethods ? [method.id] : []), ...(method.uses.includes('alpha') ? [alphaName(alpha)] : [])].join('-'),
+  );
+}
+
 async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Prepared> {
-  const method = mergeMethod(request.method);
-  checkSettings(request, method);
+  const members = membersOf(request);
   const [base, ...tuned] = await Promise.all([request.base, ...request.finetuned].map(openWeights));
 
   // Names, heads and configuration go together: whose heads the result has, it is called and configured like.
@@ -128,7 +149,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   if (plan.parameters === 0) throw new ForetuneError('mismatch', `${base.path} has no weights that could be merged.`);
 
   const warnings = [...plan.warnings];
-  for (const schedule of method.uses.includes('alpha') ? request.alphas : []) {
+  for (const schedule of members.some(({ method }) => method.uses.includes('alpha')) ? request.alphas : []) {
     for (const warning of checkSchedule(schedule, plan.tensors)) if (!warnings.includes(warning)) warnings.push(warning);
   }
   for (const model of tuned)
@@ -176,7 +197,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
   const toMerge = plan.tensors.filter(({ action }) => action === 'merge');
   const copied = plan.tensors.filter(({ action }) => action === 'copy').map(({ name }) => name);
   const outline: MergeOutline = {
-    method: method.id,
+    method: [...new Set(members.map(({ method }) => method.id))].join(', '),
     base: told(base),
     finetuned: tuned.map(told),
     heads: request.heads,
@@ -192,7 +213,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
       tensors: toMerge.filter(({ canonical }) => fitsPattern(canonical, pattern)).length,
     })),
     bytes: plan.bytes,
-    results: request.alphas.length,
+    results: members.length,
     matched: plan.matched.length,
     merged: plan.tensors.length - copied.length,
     copied,
@@ -214,7 +235,7 @@ async function prepare(request: MergeRequest, signal?: AbortSignal): Promise<Pre
     warnings,
     summary: describePlan(plan),
   };
-  return { method, base, tuned, plan, outline, configFolder: configured?.folder, copies };
+  return { members, base, tuned, plan, outline, configFolder: configured?.folder, copies };
 }
 
 /**
@@ -245,8 +266,8 @@ async function recipeModel({ name, path, fingerprint, folder: own, onnx }: Weigh
 
 export interface MergeResult {
   outline: MergeOutline;
-  /** Absolute paths of the model folders, with the alpha each was made with. */
-  results: { path: string; alpha: AlphaSchedule | null; recipe: MergeRecipe }[];
+  /** Absolute paths of the model folders, with the method and the alpha each was made with. */
+  results: { path: string; method: string; alpha: AlphaSchedule | null; recipe: MergeRecipe }[];
   /** Folders of earlier merges to the same place that were interrupted. */
   leftovers: string[];
 }
@@ -266,13 +287,12 @@ export async function mergeModels(
 ): Promise<MergeResult> {
   const out = resolve(request.out);
   const leftovers = await checkVacant(out);
-  const { method, base, tuned, plan, outline, configFolder, copies } = await prepare(request, signal);
+  const { members, base, tuned, plan, outline, configFolder, copies } = await prepare(request, signal);
   onOutline?.(outline);
-  const isSweep = request.alphas.length > 1;
-  const names = request.alphas.map((alpha) => (isSweep ? memberName(alpha) : ''));
+  const names = memberNames(members);
   const created = new Date().toISOString();
   const models = { base: await recipeModel(base), finetuned: await Promise.all(tuned.map(recipeModel)) };
-  const recipes = request.alphas.map((alpha) =>
+  const recipes = members.map(({ method, alpha }) =>
     makeRecipe({
       method,
       settings: request.settings,
@@ -295,7 +315,7 @@ export async function mergeModels(
   });
   const writer = base.onnx ? await createOnnxFolders(out, names, base.onnx) : await createModelFolders(out, names, plan.tensors);
   try {
-    await mergeTensors({ plan, method, settings: request.settings, members: request.alphas, sink: writer, signal, onProgress });
+    await mergeTensors({ plan, settings: request.settings, members, sink: writer, signal, onProgress });
     await writer.commit(folders, copies);
   } finally {
     await writer.discard();
@@ -304,7 +324,8 @@ export async function mergeModels(
     outline,
     results: names.map((name, i) => ({
       path: join(out, name),
-      alpha: method.uses.includes('alpha') ? request.alphas[i] : null,
+      method: members[i].method.id,
+      alpha: members[i].method.uses.includes('alpha') ? members[i].alpha : null,
       recipe: recipes[i],
     })),
     leftovers,

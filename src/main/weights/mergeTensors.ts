@@ -31,38 +31,61 @@ export interface MergeSink {
   write(member: number, tensor: Pick<PlannedTensor, 'name'>, start: number, bytes: Uint8Array): Promise<void>;
 }
 
+/** One result: how it is merged, and how far. */
+export interface MergeMember {
+  method: MergeMethod;
+  alpha: AlphaSchedule;
+}
+
 export interface MergeWork {
   plan: MergePlan;
-  method: MergeMethod;
   settings: MergeSettings;
-  /** One result per schedule; all are made from one reading of the inputs. */
-  members: readonly AlphaSchedule[];
+  /** All are made from the same readings of the inputs, whatever their methods. */
+  members: readonly MergeMember[];
   sink: MergeSink;
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
 }
 
 /** Elements per piece such that everything fits the budget. */
-function pieceLimit({ plan, method, members }: MergeWork): number {
+function pieceLimit({ plan, members }: MergeWork, methods: readonly MergeMethod[]): number {
   const models = Math.max(1, ...plan.tensors.map(({ tuned }) => tuned.length));
   const turns = 3;
   const input = (1 + models) * 8;
   const output = members.length * 4 * turns;
   const rounding = plan.tensors.some(({ dtype }) => dtype === 'F16' || dtype === 'BF16') ? members.length * 8 + 4 : 0;
-  const scratch = 8 * (method.scratch.arrays + (method.scratch.perModel ? models : 0));
+  const scratch = methods.reduce((sum, { scratch: own }) => sum + 8 * (own.arrays + (own.perModel ? models : 0)), 0);
   const perElement = input * turns + output + rounding + scratch;
   return Math.max(
     1 << 14,
-    Math.min(method.surveysTensors ? largestWholeTensor : largestPiece, Math.floor(memoryBudget / perElement)),
+    Math.min(
+      methods.some(({ surveysTensors }) => surveysTensors) ? largestWholeTensor : largestPiece,
+      Math.floor(memoryBudget / perElement),
+    ),
   );
 }
 
 const factsOf = ({ canonical, shape }: PlannedTensor): TensorFacts => ({ canonical, size: elementCount(shape) });
 
+/** A method at work, for those members that it makes. */
+interface Party {
+  method: MergeMethod;
+  run: MergeRun;
+  /** Their numbers. */
+  members: number[];
+}
+
+/** A party at work on one tensor. */
+interface TensorParty extends Party {
+  merge: TensorMerge;
+  /** Of each of its members, in this tensor. */
+  alphas: number[];
+}
+
 /** Makes the bytes of merged tensors, piece by piece. */
 class Merger {
   private readonly work: MergeWork;
-  private readonly run: MergeRun;
+  private readonly parties: Party[];
   private readonly limit: number;
   /** Rounding to 16 bits starts from float64. */
   private wide: Float64Array[] = [];
@@ -70,13 +93,18 @@ class Merger {
 
   constructor(work: MergeWork) {
     this.work = work;
-    this.limit = pieceLimit(work);
+    const methods = [...new Set(work.members.map(({ method }) => method))];
+    this.limit = pieceLimit(work, methods);
     const merged = work.plan.tensors.find(({ action }) => action === 'merge');
-    this.run = work.method.begin(work.settings, merged?.tuned.length ?? 1, work.plan.parameters);
+    this.parties = methods.map((method) => ({
+      method,
+      run: method.begin(work.settings, merged?.tuned.length ?? 1, work.plan.parameters),
+      members: [...work.members.keys()].filter((member) => work.members[member].method === method),
+    }));
   }
 
   async merge(): Promise<void> {
-    const { plan, method, signal, sink, members } = this.work;
+    const { plan, signal, sink, members } = this.work;
     const reader = new TensorReader();
     const progress = new Progressing(
       plan.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -84,12 +112,13 @@ class Merger {
     );
     try {
       const toMerge = plan.tensors.filter(({ action }) => action === 'merge');
-      for (let survey = this.run.nextSurvey(), pass = 1; survey; survey = this.run.nextSurvey(), pass++) {
+      const wanted = () => this.parties.map(({ run }) => run.nextSurvey()).filter((survey) => survey !== undefined);
+      for (let surveys = wanted(), pass = 1; surveys.length > 0; surveys = wanted(), pass++) {
         progress.restart();
-        await this.survey(reader, survey, toMerge, (count) => progress.add(count, `looking over all weights, reading ${pass}`));
+        await this.survey(reader, surveys, toMerge, (count) => progress.add(count, `looking over all weights, reading ${pass}`));
       }
       progress.restart();
-      let current: { tensor: PlannedTensor; merge: TensorMerge; alphas: number[] } | undefined;
+      let current: { tensor: PlannedTensor; parties: TensorParty[] } | undefined;
       const turns = createTurns();
       for await (const loaded of readPieces(reader, cut(plan.tensors, this.limit), turns, signal)) {
         const { piece } = loaded;
@@ -102,15 +131,17 @@ class Merger {
             members.map(() => bytes),
           );
         } else {
-          const alphas = current?.tensor === tensor ? current.alphas : members.map((schedule) => alphaOf(schedule, tensor));
-          const copies = alphas.filter((alpha) => this.run.isInput(alpha) !== undefined).length;
-          if (copies > 0 || !method.showsNonFinite) loaded.checkFinite();
+          const isNew = current?.tensor !== tensor;
+          if (current?.tensor !== tensor) current = { tensor, parties: this.begin(tensor) };
+          const { parties } = current;
+          const copied = ({ run, alphas }: TensorParty) => alphas.filter((alpha) => run.isInput(alpha) !== undefined).length;
+          if (parties.some((party) => copied(party) > 0 || !party.method.showsNonFinite)) loaded.checkFinite();
           const chunk = loaded.values();
-          if (current?.tensor !== tensor) {
-            current = { tensor, alphas, merge: this.run.tensor(factsOf(tensor)) };
-            if (copies < members.length) await this.prepare(reader, current.merge, piece, chunk);
+          if (isNew) {
+            const working = parties.filter((party) => copied(party) < party.members.length).map(({ merge }) => merge);
+            await this.prepare(reader, working, piece, chunk);
           }
-          loaded.released = this.writeAll(sink, loaded, this.mergedBytes(loaded, chunk, current.merge, current.alphas));
+          loaded.released = this.writeAll(sink, loaded, this.mergedBytes(loaded, chunk, parties));
         }
         // A failed write is heard of at the end at the latest; it must not end the process before.
         loaded.released.catch(() => undefined);
@@ -122,10 +153,18 @@ class Merger {
     }
   }
 
+  private begin(tensor: PlannedTensor): TensorParty[] {
+    return this.parties.map((party) => ({
+      ...party,
+      merge: party.run.tensor(factsOf(tensor)),
+      alphas: party.members.map((member) => alphaOf(this.work.members[member].alpha, tensor)),
+    }));
+  }
+
   /** One reading of some tensors. */
   private async survey(
     reader: TensorReader,
-    survey: Survey,
+    surveys: readonly Survey[],
     tensors: PlannedTensor[],
     onCount?: (count: number) => void,
   ): Promise<void> {
@@ -136,20 +175,29 @@ class Merger {
       this.work.signal,
     )) {
       loaded.checkFinite();
-      survey.see(loaded.values(), factsOf(loaded.piece.tensor));
+      const values = loaded.values();
+      for (const survey of surveys) survey.see(values, factsOf(loaded.piece.tensor));
       onCount?.(loaded.piece.count);
     }
-    survey.end();
+    for (const survey of surveys) survey.end();
   }
 
-  /** What a method wants to know of a tensor first: from the piece at hand if that is all of it. */
-  private async prepare(reader: TensorReader, merge: TensorMerge, { tensor, count }: Piece, chunk: TensorChunk): Promise<void> {
+  /** What methods want to know of a tensor first: from the piece at hand if that is all of it. */
+  private async prepare(
+    reader: TensorReader,
+    merges: readonly TensorMerge[],
+    { tensor, count }: Piece,
+    chunk: TensorChunk,
+  ): Promise<void> {
     const facts = factsOf(tensor);
-    for (let survey = merge.nextSurvey(); survey; survey = merge.nextSurvey()) {
+    const wanted = () => merges.map((merge) => merge.nextSurvey()).filter((survey) => survey !== undefined);
+    for (let surveys = wanted(); surveys.length > 0; surveys = wanted()) {
       if (count === facts.size) {
-        survey.see(chunk, facts);
-        survey.end();
-      } else await this.survey(reader, survey, [tensor]);
+        for (const survey of surveys) {
+          survey.see(chunk, facts);
+          survey.end();
+        }
+      } else await this.survey(reader, surveys, [tensor]);
     }
   }
 
@@ -191,32 +239,36 @@ class Merger {
   }
 
   /** Bytes of a merged piece, one array per member. */
-  private mergedBytes(loaded: LoadedPiece, chunk: TensorChunk, merge: TensorMerge, alphas: readonly number[]): Uint8Array[] {
+  private mergedBytes(loaded: LoadedPiece, chunk: TensorChunk, parties: readonly TensorParty[]): Uint8Array[] {
+    const results: Uint8Array[] = [];
+    for (const party of parties) this.mergeBytes(loaded, chunk, party, results);
+    return results;
+  }
+
+  /** Puts what one party makes of a piece into `results`, by member. */
+  private mergeBytes(loaded: LoadedPiece, chunk: TensorChunk, party: TensorParty, results: Uint8Array[]): void {
     const { tensor, count } = loaded.piece;
     const dtype = tensor.dtype as FloatDtype;
-    const results: Uint8Array[] = [];
     const members: number[] = [];
-    for (const [member, alpha] of alphas.entries()) {
-      const input = this.run.isInput(alpha);
-      if (input === undefined) members.push(member);
-      else results[member] = this.copied(loaded, input === 'base' ? 0 : input + 1, member);
+    const alphas: number[] = [];
+    for (const [i, member] of party.members.entries()) {
+      const input = party.run.isInput(party.alphas[i]);
+      if (input === undefined) {
+        members.push(member);
+        alphas.push(party.alphas[i]);
+      } else results[member] = this.copied(loaded, input === 'base' ? 0 : input + 1, member);
     }
-    if (members.length === 0) return results;
+    if (members.length === 0) return;
     const isShort = dtype === 'F16' || dtype === 'BF16';
     for (const member of members) results[member] = loaded.output(member, count * dtypeBytes[dtype]);
     const outs = isShort
       ? this.wideArrays(members.length, count)
       : members.map((member) => viewValues(results[member], count, dtype));
-    merge.merge(
-      chunk,
-      members.map((member) => alphas[member]),
-      outs,
-    );
+    party.merge.merge(chunk, alphas, outs);
     for (const [i, member] of members.entries()) {
       if (isShort) this.store(loaded, outs[i], dtype, results[member]);
       else this.checkRange(loaded, dtype, results[member]);
     }
-    return results;
   }
 
   private wideArrays(arrays: number, count: number): Float64Array[] {

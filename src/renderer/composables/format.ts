@@ -66,3 +66,14 @@ export function folderOf(path: string): string {
 export function plural(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
+
+/** How files are called in a list: by name, and where several have the same one, by the folder that tells them apart too. */
+export function titlesOf(files: readonly { name: string; path: string }[]): string[] {
+  return files.map(({ name, path }) => {
+    const namesakes = files.filter((other) => other.name === name && other.path !== path).map((other) => folderOf(other.path));
+    if (namesakes.length === 0) return name;
+    const folder = folderOf(path);
+    const near = baseName(folder);
+    return `${name} (${namesakes.some((other) => baseName(other) === near) ? folder : near})`;
+  });
+}

@@ -14,7 +14,7 @@ import {
   type MergeRequest,
   type ModelItem,
 } from '../api/engine.ts';
-import { baseName, folderOf } from '../composables/format.ts';
+import { baseName, folderOf, titlesOf } from '../composables/format.ts';
 import { useCurrent } from '../composables/useCurrent.ts';
 import { useApp } from './app.ts';
 import { useProject } from './project.ts';
@@ -23,6 +23,8 @@ import { useProject } from './project.ts';
 export interface Candidate {
   path: string;
   name: string;
+  /** The name, and the folder it lies in where another model has the same name. */
+  title: string;
   item: ModelItem | undefined;
 }
 
@@ -65,11 +67,12 @@ export const useMerge = defineStore('merge', () => {
   const tuned = ref<string[]>([]);
   const outside = ref<string[]>([]);
   const candidates = computed<Candidate[]>(() => {
-    const listed = project.models
-      .filter(({ exists }) => exists)
-      .map((item): Candidate => ({ path: item.path, name: item.name, item }));
-    const others = outside.value.filter((path) => !listed.some((model) => model.path === path));
-    return [...listed, ...others.map((path): Candidate => ({ path, name: baseName(path), item: undefined }))];
+    const listed = project.models.filter(({ exists }) => exists).map((item) => ({ path: item.path, name: item.name, item }));
+    const others = outside.value
+      .filter((path) => !listed.some((model) => model.path === path))
+      .map((path) => ({ path, name: baseName(path), item: undefined }));
+    const titles = titlesOf([...listed, ...others]);
+    return [...listed, ...others].map((model, i) => ({ ...model, title: titles[i] }));
   });
   const nameOf = (path: string): string => candidates.value.find((model) => model.path === path)?.name ?? baseName(path);
 
@@ -131,11 +134,23 @@ export const useMerge = defineStore('merge', () => {
     rescale: 'bernoulli',
     seed: 0,
   });
+  /** Other methods of a sweep. */
+  const alsoBy = ref<string[]>([]);
+  const otherMethods = computed(() =>
+    alphaKind.value === 'sweep' && uses('alpha') ? alsoBy.value.filter((id) => id !== methodId.value) : [],
+  );
+  /** Does any method of the sweep use it? */
+  const usesAnywhere = (setting: string): boolean =>
+    uses(setting) ||
+    methods.value.some(({ id, uses: used }) => otherMethods.value.includes(id) && used.some((one) => one === setting));
   /** By path; 1 where there is none. */
   const weights = reactive<Record<string, number>>({});
   /** TIES as published knows no weights. */
   const takesWeights = computed(
-    () => uses('weights') && tuned.value.length > 1 && !(methodId.value === 'ties' && settings.scope === 'global'),
+    () =>
+      usesAnywhere('weights') &&
+      tuned.value.length > 1 &&
+      !([methodId.value, ...otherMethods.value].includes('ties') && settings.scope === 'global'),
   );
 
   // How far to go.
@@ -197,6 +212,7 @@ export const useMerge = defineStore('merge', () => {
       base: base.value,
       finetuned: tuned.value,
       method: methodId.value,
+      ...(otherMethods.value.length > 0 ? { alsoBy: otherMethods.value } : {}),
       alphas: values.map((value) => ({
         value,
         ...(Object.keys(modules).length > 0 ? { modules } : {}),
@@ -309,6 +325,8 @@ export const useMerge = defineStore('merge', () => {
     methodId,
     method,
     uses,
+    usesAnywhere,
+    alsoBy,
     settings,
     weights,
     takesWeights,

@@ -10,6 +10,7 @@ import {
   svgDocument,
   textLine,
 } from './drawing.ts';
+import { placeLabels } from './dotLabels.ts';
 import { frontPoints, huesOf, scatterExtent, type ScatterFigure } from './scatter.ts';
 import { textWidth, wrapText } from './textWidth.ts';
 import { formatNumber, niceTicks, tickDecimals } from './ticks.ts';
@@ -75,22 +76,13 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   }
   const labelled = points.filter(({ label }) => label !== '');
   if (labelled.length <= mostLabels) {
-    const placed: { left: number; right: number; y: number }[] = [];
-    for (const { x: at, y: height, label } of labelled) {
-      const length = textWidth(label, smallSize);
-      const atRight = x(at) + 7 + length > right;
-      const start = x(at) + (atRight ? -6 - length : 6);
-      const box = { left: start, right: start + length, y: y(height) };
-      const isTaken =
-        placed.some((other) => Math.abs(other.y - box.y) < smallSize + 1 && other.left < box.right && box.left < other.right) ||
-        points.some((dot) => x(dot.x) > box.left && x(dot.x) < box.right && Math.abs(y(dot.y) - box.y + 7) < smallSize);
-      // Along a front dots lie close together; every one of them stands in the table beside it.
-      if (figure.front && isTaken) continue;
-      placed.push(box);
-      parts.push(
-        textLine(x(at) + (atRight ? -6 : 6), y(height) - 4, label, { size: smallSize, anchor: atRight ? 'end' : 'start' }),
-      );
-    }
+    const places = placeLabels(
+      labelled.map(({ x: at, y: height, label }) => ({ x: x(at), y: y(height), text: label })),
+      { size: smallSize, gap: 6, bounds: { left, right, top: top - smallSize, bottom } },
+    );
+    places.forEach((place, i) => {
+      if (place) parts.push(textLine(place.x, place.y, labelled[i].label, { size: smallSize, anchor: place.anchor }));
+    });
   }
   let row = top + 4;
   named.forEach((lines, index) => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { dare, dareTies } from '#main/merging/dare.ts';
 import { linear } from '#main/merging/linear.ts';
 import { mergeMethod, mergeMethods } from '#main/merging/registry.ts';
+import { sequential } from '#main/merging/sequential.ts';
 import { slerp, slerpWeights } from '#main/merging/slerp.ts';
 import { soup } from '#main/merging/soup.ts';
 import { taskArithmetic } from '#main/merging/taskArithmetic.ts';
@@ -85,7 +86,7 @@ describe('every method', () => {
     );
   });
 
-  it('does not depend on the order of the models, but for DARE, which draws for each', () => {
+  it('does not depend on the order of the models, but for DARE, which draws for each, and of a sequence', () => {
     fc.assert(
       fc.property(
         models,
@@ -253,6 +254,26 @@ describe('DARE', () => {
   });
 });
 
+describe('a sequence', () => {
+  it('is the chain of single merges, each from the result of the one before', () => {
+    fc.assert(
+      fc.property(models, fc.constantFrom(0, 0.25, 0.5, 1), ({ base, tuned }, alpha) => {
+        const chain = tuned.reduce(
+          (from, model) => [...runMethod({ method: linear, alpha, base: floats(from), tuned: [floats(model)] })[0]],
+          base,
+        );
+        const merged = runMethod({ method: sequential, alpha, base: floats(base), tuned: tuned.map(floats) });
+        expect([...merged[0]]).toEqual(chain);
+      }),
+    );
+  });
+
+  it('ends at the last model where alpha is 1', () => {
+    const run = sequential.begin({ density: 1, scope: 'global', rescale: 'bernoulli', seed: 0 }, 3, 10);
+    expect([run.isInput(0), run.isInput(1), run.isInput(0.5)]).toEqual(['base', 2, undefined]);
+  });
+});
+
 describe('SLERP', () => {
   it('is a line between nearly parallel and zero vectors, and an arc between others', () => {
     expect(slerpWeights(0.25, 1, 1, 0.9999)).toEqual([0.75, 0.25]);
@@ -266,7 +287,7 @@ describe('the registry', () => {
   it('knows every method once, and names them all when asked for another', () => {
     expect(new Set(mergeMethods.map(({ id }) => id)).size).toBe(mergeMethods.length);
     expect(() => mergeMethod('magic')).toThrow(
-      'There is no merge method "magic"; there are linear, task-arithmetic, ties, dare, dare-ties, slerp, soup.',
+      'There is no merge method "magic"; there are linear, sequential, task-arithmetic, ties, dare, dare-ties, slerp, soup.',
     );
   });
 });

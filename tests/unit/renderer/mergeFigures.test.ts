@@ -213,9 +213,9 @@ describe('a judged sweep', () => {
   it('is weighed: the target against the rest, unless there is no rest', () => {
     const pareto = paretoChart(judgement)!;
     expect(pareto.points.map(({ label, x, y }) => [label, x, y])).toEqual([
+      ['alpha 0.5', 98, 120],
       ['pre-trained', 100, 100],
       ['x', 50, 140],
-      ['alpha 0.5', 98, 120],
     ]);
     expect(new Set(pareto.points.map(({ group }) => group)).size).toBe(2);
     expect(paretoChart({ ...judgement, others: [] })).toBeNull();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { bytes, count, countShort, duration, folderOf, roughly } from '../../../src/renderer/composables/format.ts';
+import { bytes, count, countShort, duration, folderOf, roughly, titlesOf } from '../../../src/renderer/composables/format.ts';
 import { layersText, parseLayers } from '../../../src/renderer/composables/layers.ts';
 import { binsFigure, histogram } from '../../../src/renderer/figures/histogram.ts';
 import { dynamicRange, envelope, spectrogram } from '../../../src/renderer/figures/spectrogram.ts';
@@ -105,4 +105,13 @@ it('an envelope holds the extremes of every piece', () => {
   const { low, high } = envelope(Float32Array.from([0, 0.5, -0.25, 0, -1, 0.75]), 3);
   expect([...low]).toEqual([0, -0.25, -1]);
   expect([...high]).toEqual([0.5, 0, 0.75]);
+});
+
+describe('models of the same name', () => {
+  it('are told apart by the nearest folder that does', () => {
+    const titles = (...paths: string[]) => titlesOf(paths.map((path) => ({ path, name: path.split('/').at(-1)! })));
+    expect(titles('/a/hubert', '/b/wavlm')).toEqual(['hubert', 'wavlm']);
+    expect(titles('/a/hubert', '/b/hubert', '/b/wavlm')).toEqual(['hubert (a)', 'hubert (b)', 'wavlm']);
+    expect(titles('/x/a/hubert', '/y/a/hubert')).toEqual(['hubert (/x/a)', 'hubert (/y/a)']);
+  });
 });

@@ -105,6 +105,33 @@ describe('results', () => {
     expect(await tensorBytes(join(sweep, 'alpha-0.7'))).toEqual(await tensorBytes(single));
   });
 
+  it('of a sweep of methods and alphas are those of single merges, from readings in common', async () => {
+    const common = request({
+      base: demoModel('tiny-hubert'),
+      finetuned: [demoModel('tiny-hubert-ft-asr'), demoModel('tiny-hubert-ft-speaker')],
+    });
+    const alphas = [0, 0.4, 1].map((value) => ({ value }));
+    const methods = ['linear', 'sequential', 'ties', 'dare', 'dare-ties', 'soup'];
+    const [method, ...alsoBy] = methods;
+    const out = newOut();
+    const { results, outline } = await mergeModels({ ...common, method, alsoBy, alphas, out });
+    expect(outline).toMatchObject({ method: methods.join(', '), results: 16 });
+    expect(results.map(({ path }) => path.slice(out.length + 1))).toEqual(
+      methods.flatMap((id) => (id === 'soup' ? ['soup'] : [`${id}-alpha-0`, `${id}-alpha-0.4`, `${id}-alpha-1`])),
+    );
+    for (const one of results) {
+      const single = newOut();
+      const { value } = one.alpha ?? { value: 1 };
+      await mergeModels({ ...common, method: one.method, alphas: [{ value }], out: single });
+      expect(await tensorBytes(one.path), one.path).toEqual(await tensorBytes(single));
+      const { method: recorded, formula } = json(join(one.path, 'foretune_merge.json'));
+      expect([recorded, formula]).toEqual([one.method, mergeMethod(one.method).formula]);
+    }
+    await expect(mergeModels({ ...common, method: 'ties', alsoBy: ['ties'], alphas, out: newOut() })).rejects.toThrow(
+      'A sweep names the same method twice.',
+    );
+  });
+
   it('carry the configuration, how waveforms are prepared, a card and the recipe', async () => {
     const out = newOut();
     await mergeModels({

@@ -96,7 +96,7 @@ describe('recipes for stable fine-tuning', () => {
   it('are refused where the toolkit could not run them, and never overwrite', async () => {
     const out = join(folder.path, 'refused');
     const manifest = join(folder.path, 'cut.csv');
-    writeFileSync(manifest, `path,start,end,word\n${join(demo, 'audio', 'yes_s0_0.flac')},0,0.5,yes\n`);
+    writeFileSync(manifest, `path,offset,duration,word\n${join(demo, 'audio', 'yes_s0_0.flac')},0,0.5,yes\n`);
     const cases: [Partial<TrainingRecipeRequest> & Pick<TrainingRecipeRequest, 'kind'>, string, RegExp][] = [
       [{ kind: 'huggingface', out: join(folder.path, 'huggingface') }, 'mismatch', /exists already; nothing was overwritten/],
       [{ kind: 'huggingface', base: join(golden, '..', 'onnx', 'hubert-plain.onnx') }, 'unsupported', /cannot be trained/],

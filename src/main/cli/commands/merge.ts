@@ -76,6 +76,13 @@ function dtype(text: string): FloatDtype | undefined {
   return found;
 }
 
+function methodNames(text: string): string[] {
+  const names = list(text);
+  for (const name of names)
+    if (!mergeMethodIds().includes(name)) throw new InvalidArgumentError(`Allowed choices are ${mergeMethodIds().join(', ')}.`);
+  return names;
+}
+
 function schedules(options: {
   alpha?: (number | LayerCurve)[];
   sweep?: number[];
@@ -133,7 +140,12 @@ export function mergeCommand() {
       'the pre-trained model: a Hugging Face folder, .safetensors, or a torch checkpoint (s3prl, fairseq)',
     )
     .requiredOption('--finetuned <path>', 'a model fine-tuned from it; give it once per model', collect)
-    .addOption(new Option('--method <name>', 'how to merge').choices(mergeMethodIds()).default('linear'))
+    .option(
+      '--method <name>',
+      `how to merge: ${mergeMethodIds().join(', ')}; several with commas make a sweep of methods`,
+      methodNames,
+      ['linear'],
+    )
     .option(
       '--alpha <alpha>',
       `0 is the pre-trained model, 1 the fine-tuned one (default: ${usualAlpha}); a curve over layers such as 0:0.1,6:0.5; or a sweep such as 0,0.25,0.5`,
@@ -175,7 +187,10 @@ export function mergeCommand() {
         .default('base' as const),
     )
     .option('--dtype <type>', 'keep, float32, float16, bfloat16 or float64 (default: keep, the types of the base)', dtype)
-    .option('--out <dir>', 'folder to make; it must not exist. A sweep makes OUT/alpha-0.25 and so on')
+    .option(
+      '--out <dir>',
+      'folder to make; it must not exist. A sweep makes OUT/alpha-0.25 and so on, one of methods OUT/ties-alpha-0.25',
+    )
     .option('--dry-run', 'print the plan and write nothing', false)
     .option('--json', 'print one JSON document', false)
     .addHelpText(
@@ -189,7 +204,8 @@ export function mergeCommand() {
       const request: MergeInput = {
         base: options.base,
         finetuned: options.finetuned,
-        method: options.method,
+        method: options.method[0],
+        ...(options.method.length > 1 ? { alsoBy: options.method.slice(1) } : {}),
         alphas: schedules(options).map(({ value, modules, rules }) => ({
           value: typeof value === 'number' ? value : value.map(([layer, alpha]): [number, number] => [layer, alpha]),
           modules: modules as MergeInput['alphas'][number]['modules'],
@@ -209,9 +225,11 @@ export function mergeCommand() {
       const { alpha, density, scope, rescale, weight: weights, seed } = options;
       const useless = idle(
         { alpha: alpha ?? options.sweep ?? options.alphaModule ?? options.alphaRule, density, scope, rescale, weights, seed },
-        mergeMethod(options.method).uses,
+        options.method.flatMap((name) => mergeMethod(name).uses),
       );
-      for (const name of useless) log(`warning: ${options.method} has no ${name}; what was given is ignored.`);
+      const all = options.method.join(' and ');
+      for (const name of useless)
+        log(`warning: ${all} ${options.method.length > 1 ? 'have' : 'has'} no ${name}; what was given is ignored.`);
       await withApi(async (api) => {
         if (options.dryRun) {
           const plan = await api.weights.plan(request);
@@ -224,7 +242,7 @@ export function mergeCommand() {
         if (options.json)
           printJson({
             plan: result.outline,
-            results: result.results.map(({ path, alpha: made }) => ({ path, alpha: made?.value ?? null })),
+            results: result.results.map(({ path, method, alpha: made }) => ({ path, method, alpha: made?.value ?? null })),
           });
         else for (const { path } of result.results) print(path);
       });

@@ -65,15 +65,18 @@ export function paretoChart({ members, target, others, metricName }: Judgement):
     subtitle: `${scaleText} by ${metricName}`,
     x: { name: rest, unit: '%', higherIsBetter: true },
     y: { name: target, unit: '%', higherIsBetter: true },
-    points: members.map((member) => ({
-      id: member.id,
-      label: memberName(member),
-      group: member.onFront ? 'on the Pareto front' : 'another is better on both',
-      x: 100 * (member.others ?? 0),
-      y: 100 * member.target,
-      low: member.othersLow === null ? null : 100 * member.othersLow,
-      high: member.othersHigh === null ? null : 100 * member.othersHigh,
-    })),
+    // Where there is no room for all names, those of the front come first.
+    points: members
+      .toSorted((a, b) => Number(b.onFront) - Number(a.onFront))
+      .map((member) => ({
+        id: member.id,
+        label: memberName(member),
+        group: member.onFront ? 'on the Pareto front' : 'another is better on both',
+        x: 100 * (member.others ?? 0),
+        y: 100 * member.target,
+        low: member.othersLow === null ? null : 100 * member.othersLow,
+        high: member.othersHigh === null ? null : 100 * member.othersHigh,
+      })),
   };
 }
 
