@@ -338,7 +338,9 @@ function pathFields(): string[] {
       return [
         ...new Set(
           fields
-            .filter((names) => names.length > 0 && !inTables.test(names.at(-2) ?? '') && isFileOf(whole, names.at(-1)!))
+            // What is written on a figure is drawn, not opened.
+            .filter((names) => names.length > 0 && names[0] !== 'figure')
+            .filter((names) => !inTables.test(names.at(-2) ?? '') && isFileOf(whole, names.at(-1)!))
             .map((names) => `${whole} ${names.join('.')}`),
         ),
       ];
