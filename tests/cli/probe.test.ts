@@ -131,7 +131,7 @@ describe('foretune probe', () => {
         agreements: { metric: string; agreement: { spearman: { value: number } } | null }[];
       }[];
     };
-    expect(imported).toMatchObject([{ source: 'probes of Heads (experiment 1)', rows: 8 }]);
+    expect(imported).toMatchObject([{ source: 'probes "Heads" (experiment 1)', rows: 8 }]);
     // The weighted sum speaks of models, of which two are too few; probes are not held against themselves.
     expect(rankings.map(({ measure, level, agreements }) => [measure, level, agreements.map(({ metric }) => metric)])).toEqual([
       ['Probe accuracy by utterance', 'layers', ['logme']],

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import Database from 'better-sqlite3';
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
+import { demo, foretune, start, temporaryFolder } from '../support/foretune.ts';
 
 const folder = temporaryFolder();
 const cache = join(folder.path, 'cache');
@@ -110,9 +111,47 @@ describe('foretune speed', () => {
     expect(JSON.parse(readFileSync(join(taken, 'config.json'), 'utf8'))).toMatchObject({ num_hidden_layers: 5 });
   });
 
+  it('goes on where it was killed, to the same rows', async () => {
+    const project = join(folder.path, 'killed.foretune');
+    const args = [
+      ...['speed', '--model', recogniser, ...sentences, '--provider', 'cpu', '--json', '--no-timing', '--heads', 'final'],
+      ...['--strategies', 'early-exit,layer-removal'],
+    ];
+    const whole = await run(...args);
+    expect(whole.code).toBe(0);
+    /** Utterances that the project has. */
+    const read = (): number => {
+      if (!existsSync(project)) return 0;
+      try {
+        const db = new Database(project, { readonly: true });
+        try {
+          return (db.prepare('SELECT COUNT(*) AS n FROM speed_utterances').get() as { n: number }).n;
+        } finally {
+          db.close();
+        }
+      } catch {
+        return 0; // being made just now
+      }
+    };
+    const { child, finished } = start([...args, '--project', project], { cache, cwd: folder.path });
+    while (read() < 5 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(child.exitCode, 'it must not have finished before it was killed').toBeNull();
+    child.kill('SIGKILL');
+    await finished;
+    const had = read();
+    expect(had).toBeGreaterThanOrEqual(5);
+    expect(had).toBeLessThan(48);
+    const resumed = await run(...args, '--project', project);
+    expect(resumed.code).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toEqual(JSON.parse(whole.stdout));
+    expect(read()).toBe(48);
+  });
+
   it('says in one line what it cannot try', async () => {
     const bare = await run('speed', '--model', join(demo, 'models', 'tiny-hubert'), ...sentences);
     expect([bare.code, bare.stderr]).toEqual([1, expect.stringContaining('encoder without a head') as string]);
+    const precision = await run('speed', '--model', recogniser, ...sentences, '--precisions', 'int4');
+    expect([precision.code, precision.stderr]).toEqual([2, expect.stringContaining('Give int8 or float16.') as string]);
     const unknown = await run('speed', '--model', recogniser, ...sentences, '--strategies', 'magic');
     expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('There is no strategy "magic"') as string]);
   });

@@ -90,14 +90,20 @@ describe('probes', () => {
     await page.keyboard.press('ArrowRight');
     await expect
       .poll(() => page.locator('#pane-weights figure [aria-live]').textContent())
-      .toMatch(/tiny-hubert: \d+\.\d % of the sum is layer/);
+      .toMatch(/tiny-hubert, layer \d: \d+\.\d % of the sum/);
     for (const [kind, start] of [
-      ['SVG', '<svg'],
-      ['LaTeX', '% \\usepackage{booktabs}'],
+      ['svg', '<svg'],
+      ['csv', 'model'],
+      ['latex', '%'],
     ]) {
+      await page
+        .locator(`#pane-weights ${mark('save-figure')}`)
+        .first()
+        .click();
       const download = page.waitForEvent('download');
-      await page.locator('#pane-weights').getByRole('button', { name: kind }).click();
-      expect(readFileSync(await (await download).path(), 'utf8').startsWith(start)).toBe(true);
+      await page.click(mark(`save-${kind}`));
+      expect(readFileSync(await (await download).path(), 'utf8').startsWith(start), kind).toBe(true);
+      await page.locator(mark(`save-${kind}`)).waitFor({ state: 'detached' });
     }
   });
 
@@ -113,7 +119,7 @@ describe('probes', () => {
     // Not against themselves.
     await goTo(page, '/results/2');
     await page.waitForSelector(mark('no-measure'));
-    await page.getByRole('button', { name: /^Remove probes of/ }).click();
+    await page.getByRole('button', { name: /^Remove probes/ }).click();
     await page.getByText('Nothing to hold the scores against yet').waitFor();
   });
 

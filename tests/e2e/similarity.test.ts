@@ -66,7 +66,7 @@ describe('similarity of features', { timeout: 240_000 }, () => {
     await compare();
     expect(await page.locator(`${mark('similarity-table')} tbody tr`).count()).toBe(7);
     expect(await page.textContent(mark('similarity-reading'))).toMatch(
-      /Most alike: layer \d and layer of tiny-hubert-ft-speaker \d/,
+      /Most alike: layer \d of tiny-hubert and layer \d of tiny-hubert-ft-speaker/,
     );
     const svg = await saved('svg');
     expect(svg.content.toString()).toContain('Linear CKA of layers: tiny-hubert and tiny-hubert-ft-speaker');
@@ -74,7 +74,7 @@ describe('similarity of features', { timeout: 240_000 }, () => {
     expect(csv.content.toString().split('\n')).toHaveLength(51);
     expect((await saved('latex')).content.toString()).toContain('\\toprule');
     expect((await saved('pdf')).content.subarray(0, 5).toString()).toBe('%PDF-');
-    await page.click(mark('shown-cka-debiased'));
+    await chooseOption(page, 'similarity-shown', 'Linear CKA, debiased');
     expect(await page.textContent(mark('similarity-table'))).toContain('Linear CKA, debiased of layers');
   });
 

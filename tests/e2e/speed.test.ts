@@ -33,7 +33,7 @@ afterAll(async () => {
 });
 
 const field = (name: string) => page.locator(`${mark(name)} input`).first();
-const settled = (): Promise<void> => page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 60_000 });
+const settled = (): Promise<void> => page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 90_000 });
 /** Errors and words of the reference implementation. */
 const [, errors, words] = /greedy,word,(\d+),(\d+)/.exec(readFileSync(join(demo, 'truth_asr.csv'), 'utf8'))!;
 const fullRate = ((100 * Number(errors)) / Number(words)).toFixed(2);
@@ -65,18 +65,19 @@ describe('speed-ups', () => {
     await field('speed-entropy').fill('0.5, 0.2');
     await field('speed-similarity').fill('0.99');
     await field('speed-repetitions').fill('1');
+    await field('speed-audio').fill('20');
     await field('speed-name').fill('Quick sweep');
     await expect.poll(() => page.textContent(mark('speed-plan')), { timeout: 20_000 }).toContain('pooled features by 2');
     expect(await page.textContent(mark('speed-plan'))).toMatch(/Heads to train\s*none/);
   });
 
-  it('run with progress, can be cancelled and taken up again', async () => {
+  it('run with progress, can be cancelled and taken up again', { timeout: 180_000 }, async () => {
     await page.locator(`${mark('speed-start')}:not([disabled])`).click();
     await page.waitForSelector(mark('speed-run'));
     await page.locator(mark('job')).getByText('of', { exact: false }).first().waitFor();
     await page.locator(mark('cancel')).click();
     await page.locator(mark('resume')).click({ timeout: 30_000 });
-    await page.waitForSelector(mark('speed-settings'), { timeout: 60_000 });
+    await page.waitForSelector(mark('speed-settings'), { timeout: 90_000 });
     await settled();
     // Full, three exits, pooled features, two depths.
     await expect.poll(() => page.locator(`${mark('speed-settings')} tr.item`).count()).toBe(7);
@@ -159,7 +160,7 @@ describe('speed-ups', () => {
 
   it('are told on the model’s card and in the list of jobs', async () => {
     await goTo(page, '/models');
-    expect(await page.textContent(mark('model-head'))).toContain('characters (CTC), 30 characters');
+    expect(await page.textContent(mark('model-head'))).toContain('CTC, 30 characters');
     await page.keyboard.press('j');
     await page.getByRole('heading', { name: 'Faster: Quick sweep' }).waitFor();
     await page.locator(mark('job')).getByRole('link', { name: 'Results' }).click();

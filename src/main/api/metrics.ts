@@ -36,8 +36,8 @@ export const metricProcedures = {
     .handler(async ({ input, context }) => {
       const allow = (path: string | undefined) => (path === undefined ? undefined : context.files.allow(path));
       const { features, labels, targets, probabilities, other } = input;
-      return {
-        metrics: await metricsOfFiles({
+      const measured = Object.entries(
+        await metricsOfFiles({
           ...input,
           features: context.files.allow(features),
           labels: allow(labels),
@@ -45,6 +45,16 @@ export const metricProcedures = {
           probabilities: allow(probabilities),
           other: allow(other),
         }),
+      );
+      return {
+        metrics: Object.fromEntries(measured.map(([id, { value }]) => [id, value])),
+        /** What a reader should know, of which scores. */
+        notes: [
+          ...Map.groupBy(
+            measured.flatMap(([id, { notes }]) => notes.map((text) => ({ id, text }))),
+            ({ text }) => text,
+          ),
+        ].map(([text, from]) => ({ text, metrics: from.map(({ id }) => id) })),
       };
     }),
 

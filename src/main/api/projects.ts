@@ -134,16 +134,14 @@ export const projectProcedures = {
       datasets: project
         .datasets()
         .map((dataset) => ({ ...dataset, shelved: away.datasets.includes(dataset.id), exists: existsSync(dataset.path) })),
-      experiments: project
-        .experiments()
-        .map(({ id, name, created, spec }) => ({
-          id,
-          name,
-          created,
-          procedure: procedureOf(spec),
-          ...outlineOf(spec),
-          job: latest.get(id) ?? null,
-        })),
+      experiments: project.experiments().map(({ id, name, created, spec }) => ({
+        id,
+        name,
+        created,
+        procedure: procedureOf(spec),
+        ...outlineOf(spec),
+        job: latest.get(id) ?? null,
+      })),
       jobs,
     };
   }),

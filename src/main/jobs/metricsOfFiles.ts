@@ -1,5 +1,5 @@
 import { type NpyArray, readNpy } from '#main/formats/npy.ts';
-import { computeMetrics } from '#main/scoring/computeMetrics.ts';
+import { type Measured, measureMetrics } from '#main/scoring/computeMetrics.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 export interface MetricFiles {
@@ -58,7 +58,7 @@ function sameRows(path: string, rows: number, features: string, n: number): void
 }
 
 /** Scores of features that lie in NumPy files, by name. */
-export async function metricsOfFiles(files: MetricFiles): Promise<Record<string, number>> {
+export async function metricsOfFiles(files: MetricFiles): Promise<Record<string, Measured>> {
   const read = async (path: string | undefined) => (path === undefined ? undefined : { path, array: await readNpy(path) });
   const features = matrix(files.features, await readNpy(files.features));
   const n = features.rows;
@@ -69,7 +69,7 @@ export async function metricsOfFiles(files: MetricFiles): Promise<Record<string,
     (file) => file && { path: file.path, ...matrix(file.path, file.array) },
   );
   for (const table of [targets, probabilities]) if (table) sameRows(table.path, table.rows, files.features, n);
-  return computeMetrics({
+  return measureMetrics({
     features: features.data,
     n,
     d: features.columns,

@@ -2,6 +2,7 @@ import { stratumHolds, type UnitStatistics } from '#main/inference/statistics.ts
 import { readStatistics } from '#main/inference/statisticsFile.ts';
 import { type SourceHead } from '#main/models/sourceHead.ts';
 import { bootstrapInterval, bootstrapWeights, type GroupWeights, leaveOneOutWeights } from '#main/scoring/bootstrap.ts';
+import { sampleNotes, singleSampleNote } from '#main/scoring/cautions.ts';
 import { jackknifeInterval } from '#main/scoring/jackknife.ts';
 import {
   type FittedScore,
@@ -180,11 +181,20 @@ function scoreMoments(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[]
           n: total.features.n,
           d: total.features.d,
           targets: occurring(total.targets[columns.indexOf(column)]),
-          notes,
+          notes:
+            task.columns[column].kind === 'classification'
+              ? [...notes, ...loneClasses(total.targets[columns.indexOf(column)])]
+              : notes,
         });
       });
     }
   }
+}
+
+/** Of one-hot columns, whose sums are counts. */
+function loneClasses({ sum: counts }: TargetMoments): string[] {
+  const note = singleSampleNote({ counts: [...counts].filter((count) => count > 0) });
+  return note === null ? [] : [note];
 }
 
 /** Scores that need samples: of the rows that were kept. */
@@ -209,6 +219,7 @@ function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], {
     const { labelled, dropped } = labelledRows(stacked, column, columns, isPart);
     const notes = isPart ? [`Of ${kept} of ${all} ${unit}s, drawn evenly from all utterances.`] : [];
     if (dropped > 0) notes.push(`${dropped} classes that the ${kept} ${unit}s drawn meet only once are left out.`);
+    notes.push(...sampleNotes({ n: labelled.rows.length, d: first.d, counts: countsOf(labelled.labels) }));
     const key = labelled.rows.join(' ');
     const common = shared.get(key) ?? { moments: undefined, fits: new Map<string, FittedScore>() };
     shared.set(key, common);
@@ -254,6 +265,13 @@ function scoreRows(task: ScoreLayerTask, unit: Unit, groups: UnitStatistics[], {
       }
     }
   });
+}
+
+/** How many rows each label has that occurs. */
+function countsOf(labels: Int32Array): number[] {
+  const counts = new Map<number, number>();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [...counts.values()];
 }
 
 /** Several labels at once are targets of 0 and 1, which are predicted like any other numbers. */

@@ -13,7 +13,7 @@ import { writeWithoutBlocks } from '#main/weights/removeBlocks.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { type ExportFormat, fitsHuggingFace, type SpeedPoint } from '#shared/speed.ts';
 
-import { headsFile } from './speedHeads.ts';
+import { headsFile, writeHeads } from './speedHeads.ts';
 import { type PreparedSpeed } from './speedPrepare.ts';
 import { allFolds, exitHeadOf } from './speedRoutes.ts';
 
@@ -137,7 +137,7 @@ Made by Foretune from \`${model.name}\` (fingerprint ${model.fingerprint.slice(0
 On ${dataset.name} (${point.words.length} words, ${point.decoding} decoding): WER ${percent(point.wer)}, CER ${percent(point.cer)}, ${(point.macs / 1e9).toFixed(3)} G multiply-accumulate operations an
 utterance, mean exit layer ${point.mean_exit_layer.toFixed(2)}.${point.heads === 'trained' ? ' These figures are those of heads trained without the utterances they decode; the heads here saw all of them.' : ''}
 ${batch}
-Waveforms are mono at ${samplingRate} Hz, float32 [1, samples]${doNormalize ? ', with zero mean and unit variance' : ''}. \`manifest.json\` names every graph with its inputs and outputs, the rule and the vocabulary.
+Waveforms are mono at ${samplingRate} Hz, float32 [1, samples]${doNormalize ? ', with zero mean and unit variance' : ''}. \`manifest.json\` names every graph with its inputs and outputs, the rule and the vocabulary.${point.heads === 'trained' && point.body.downsampling === null ? ' `heads.safetensors` holds the heads alone, to be imported into another sweep.' : ''}
 
 \`\`\`python
 ${python.begin(samplingRate, doNormalize)}${point.exit === null ? python.whole : python[point.exit.rule]}${python.end}\`\`\`
@@ -151,6 +151,7 @@ async function exportOnnx(
   point: SpeedPoint,
   out: string,
   heads: string | undefined,
+  importable: (path: string) => Promise<void>,
 ): Promise<void> {
   const temporary = `${out}.${randomBytes(4).toString('hex')}.part`;
   const { specs, exits } = graphsFor(prepared, track, point);
@@ -176,6 +177,7 @@ async function exportOnnx(
       measured: { wer: point.wer, cer: point.cer, macs: point.macs, seconds: point.seconds, rtf: point.rtf },
     };
     await writeFile(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    await importable(join(temporary, 'heads.safetensors'));
     await writeFile(join(temporary, 'README.md'), readme(prepared, point));
     await checkVacant(out);
     await rename(temporary, out);
@@ -212,7 +214,11 @@ export async function exportSetting(
   await mkdir(dirname(out), { recursive: true });
   const heads = point.heads === 'final' ? undefined : await headsFile(project, runId, prepared, track, request.cacheDir);
   try {
-    await exportOnnx(prepared, track, point, out, heads?.path);
+    // Of encoders at their own frame rate: others' heads fit nothing else.
+    const isImportable = point.heads === 'trained' && track.upsampling === 1;
+    await exportOnnx(prepared, track, point, out, heads?.path, async (path) => {
+      if (isImportable) await writeHeads(project, runId, prepared, track, path);
+    });
   } finally {
     await heads?.dispose();
   }

@@ -15,7 +15,7 @@ import { ForetuneError } from '#shared/errors.ts';
 import { decodeAhead } from './decodeAhead.ts';
 import { type Pace } from './pace.ts';
 import { sampleUtterances } from './plan.ts';
-import { type PreparedSpeed } from './speedPrepare.ts';
+import { exitName, type PreparedSpeed } from './speedPrepare.ts';
 import { allFolds, type Fold, routeOf, trainedName } from './speedRoutes.ts';
 import { type SpeedRunning } from './speeding.ts';
 
@@ -188,6 +188,40 @@ export async function trainHeads(
   }
 }
 
+/** Writes float32 tensors, given as bytes, as a safetensors file. */
+async function writeTensors(
+  path: string,
+  tensors: readonly { name: string; shape: number[]; values: Uint8Array }[],
+): Promise<void> {
+  const { header, offsets } = encodeSafetensorsHeader(tensors.map(({ name, shape }) => ({ name, shape, dtype: 'F32' })));
+  const file = await createAtomicFile(path);
+  try {
+    await file.write(header, 0);
+    for (const { name, values } of tensors) await file.write(values, offsets.get(name)!);
+    await file.commit();
+  } finally {
+    await file.discard();
+  }
+}
+
+/** Writes the heads of a track that were trained on everything, under the names by which they can be imported again. */
+export async function writeHeads(
+  project: Project,
+  runId: number,
+  prepared: PreparedSpeed,
+  track: Track,
+  path: string,
+): Promise<void> {
+  const known = new Map(project.speedHeads(runId).map((tensor) => [tensor.name, tensor]));
+  const tensors = trainedLayers(prepared, track).flatMap((layer) =>
+    ['weight', 'bias'].flatMap((part) => {
+      const found = known.get(`${trainedName(prepared, track, layer, allFolds)}.${part}`);
+      return found ? [{ ...found, name: `${exitName(layer)}.${part}` }] : [];
+    }),
+  );
+  await writeTensors(path, tensors);
+}
+
 /** The trained heads of a run, or a track's imported ones, as a safetensors file that graphs can refer to. */
 export async function headsFile(
   project: Project,
@@ -201,14 +235,6 @@ export async function headsFile(
   const tensors = project.speedHeads(runId);
   const folder = await newBuildFolder(join(cacheDir, 'graphs'), 'heads', prepared.hash.slice(0, 16));
   const path = join(folder, 'heads.safetensors');
-  const { header, offsets } = encodeSafetensorsHeader(tensors.map(({ name, shape }) => ({ name, shape, dtype: 'F32' })));
-  const file = await createAtomicFile(path);
-  try {
-    await file.write(header, 0);
-    for (const { name, values } of tensors) await file.write(values, offsets.get(name)!);
-    await file.commit();
-  } finally {
-    await file.discard();
-  }
+  await writeTensors(path, tensors);
   return { path, dispose: () => rm(folder, { recursive: true, force: true }) };
 }

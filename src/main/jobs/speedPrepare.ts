@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { type Vocabulary } from '#main/decoding/vocabulary.ts';
+import { openFile } from '#main/formats/bytes.ts';
 import { readNpy } from '#main/formats/npy.ts';
 import { readTensor } from '#main/formats/readTensor.ts';
 import { openSafetensors } from '#main/formats/safetensors.ts';
@@ -44,6 +45,8 @@ export interface PreparedSpeed {
   plan: StagePlan;
   /** Shapes of imported heads by layer. */
   imported: ReadonlyMap<number, ExitHead>;
+  /** Fingerprints of further files that decide the results. */
+  files: { lm?: string; importedHeads?: string };
   /** Equal for two sweeps that must give equal error rates. */
   hash: string;
   warnings: string[];
@@ -64,6 +67,25 @@ async function readKernel(path: string): Promise<Float32Array> {
       `${path} holds ${records.length} tensors, ${kernels.length} of them with three axes; the kernel of a convolution of the waveform is one of [1, 1, taps].`,
     );
   return checkKernel(await readTensor(kernels[0]), path);
+}
+
+/** Enough of a large file to know it again. */
+const sampledBytes = 1 << 20;
+
+/** SHA-256 of a file's size, beginning and end: a language model may be too large to be read whole for every plan. */
+async function fileFingerprint(path: string): Promise<string> {
+  const source = await openFile(path);
+  try {
+    const { size } = source;
+    const length = Math.min(size, sampledBytes);
+    return createHash('sha256')
+      .update(String(size))
+      .update(await source.read(0, length))
+      .update(await source.read(size - length, length))
+      .digest('hex');
+  } finally {
+    await source.close();
+  }
 }
 
 /** Tensor names of an exit head in a file: `exits.4.weight`, `exits.4.bias`, and `exits.4.inner.weight` where there is a layer before. */
@@ -153,6 +175,10 @@ export async function prepareSpeed(spec: SpeedSpec): Promise<PreparedSpeed> {
     settings.importedHeads !== undefined && layersToImport.size > 0
       ? await readImported(settings.importedHeads, layersToImport, vocabulary.texts.length, model.width)
       : new Map<number, ExitHead>();
+  const files = {
+    lm: settings.lm && (await fileFingerprint(settings.lm.path)),
+    importedHeads: imported.size > 0 ? await fileFingerprint(settings.importedHeads!) : undefined,
+  };
   const decisive = {
     speed: speedVersion,
     settings,
@@ -161,6 +187,7 @@ export async function prepareSpeed(spec: SpeedSpec): Promise<PreparedSpeed> {
     data: { name: dataset.name, fingerprint: dataset.fingerprint, audioColumn: spec.data.audioColumn ?? null },
     training: training && { fingerprint: training.dataset.fingerprint },
     kernel: kernel && [...kernel],
+    files,
   };
   return {
     spec,
@@ -179,6 +206,7 @@ export async function prepareSpeed(spec: SpeedSpec): Promise<PreparedSpeed> {
     tracks,
     plan: planStages(tracks, settings.earlyExit.rules, model.preprocessing.doNormalize),
     imported,
+    files,
     hash: createHash('sha256').update(JSON.stringify(decisive)).digest('hex'),
     warnings: [
       ...dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`),

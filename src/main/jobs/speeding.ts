@@ -110,13 +110,9 @@ async function openHeads(
 }
 
 /** The pass over the audio: every body once for every utterance, all exits read on the way. Committed utterance by utterance. */
-async function record(prepared: PreparedSpeed, run: SpeedRunning, pace: Pace): Promise<void> {
+async function record(prepared: PreparedSpeed, run: SpeedRunning, beam: BeamDecoding | null, pace: Pace): Promise<void> {
   const { project, runId, engine, signal } = run;
   const { dataset, utterances, tracks, spec, model } = prepared;
-  const { lm } = spec.settings;
-  const beam: BeamDecoding | null = lm
-    ? { settings: beamSettings(lm), lm: await engine.compute('readLanguageModel', lm.path) }
-    : null;
   const known = new Set(project.speedUtterances(runId).map(({ utterance }) => utterance));
   const missing = utterances.filter(({ utterance }) => !known.has(utterance));
   pace.skip((utterances.length - missing.length) * byBody(tracks).size);
@@ -268,6 +264,11 @@ async function sweep(prepared: PreparedSpeed, run: SpeedRunning): Promise<void> 
         spec.settings.importedHeads,
         tracks.filter(({ heads }) => heads === 'imported'),
       );
+    const { lm } = spec.settings;
+    // Before anything is trained: what is wrong with it is to be told at once.
+    const beam: BeamDecoding | null = lm
+      ? { settings: beamSettings(lm), lm: await engine.compute('readLanguageModel', lm.path) }
+      : null;
     const trained = tracks.filter((track) => trainedLayers(prepared, track).length > 0);
     if (trained.length > 0) {
       const groups = byBody(trained);
@@ -282,7 +283,7 @@ async function sweep(prepared: PreparedSpeed, run: SpeedRunning): Promise<void> 
     }
     const bodies = byBody(tracks).size;
     const reading = new Pace(utterances.length * bodies, (progress) => run.report({ type: 'progress', progress }));
-    await record(prepared, run, reading);
+    await record(prepared, run, beam, reading);
     signal.throwIfAborted();
 
     const bytes = new Map(opened.built.flatMap(({ stages }) => stages.map(({ id, weightBytes }) => [id, weightBytes])));
@@ -354,6 +355,7 @@ function recipeOf(prepared: PreparedSpeed, run: SpeedRunning, opened: Opened, fu
     data: { name: dataset.name, path: dataset.path, fingerprint: dataset.fingerprint, text: spec.text },
     training: training && { name: training.dataset.name, fingerprint: training.dataset.fingerprint },
     settings: spec.settings,
+    files: prepared.files,
     provider: opened.provider,
     fallbacks: opened.fallbacks,
     threads: settingsFor(model, run.machine).threads,

@@ -62,11 +62,11 @@ function weightsHeatmap(title: string, rows: readonly StoredLayerSum[], layers: 
     score: { name: 'weight in the sum', unit: '', higherIsBetter: null },
     columnName: layerAxis,
     columns: [...layers],
-    detailNames: [scoreAxis(metric).name.toLowerCase()],
+    detailNames: ['', scoreAxis(metric).name.toLowerCase()],
     rows: rows.map(({ modelId, model, control, value }) => ({
       id: control === '' ? String(modelId) : `${modelId}-${control}`,
-      label: control === '' ? model : `${model}, ${controlName(control)}`,
-      details: [formatNumber(value, 3)],
+      label: model,
+      details: [controlName(control), formatNumber(value, 3)],
       control: control !== '',
     })),
     values: rows.map((row) =>

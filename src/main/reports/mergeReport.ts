@@ -28,6 +28,7 @@ function moduleHeatmap(
   return {
     ...description,
     kind: 'heatmap',
+    rowName: 'part',
     columnName: layerAxis,
     columns: layers,
     detailNames: [],
@@ -65,7 +66,7 @@ function changeSections({ a, b, rows, total, density, convEncoder }: ModelCompar
           {
             title: `Relative change of weights, ${all.b}`,
             subtitle: '||b - a|| / ||a|| of each module and layer',
-            score: { name: 'relative change', unit: '', higherIsBetter: true },
+            score: { name: 'relative change', unit: '', higherIsBetter: null },
           },
         ),
       ],
@@ -113,7 +114,7 @@ function pairSections({ pairs, pairRows }: ModelComparison): FigureSection[] {
           {
             title: `Cosine of task vectors, ${pair.b1} and ${pair.b2}`,
             subtitle: 'of each module and layer; 0 is unrelated, below 0 opposed',
-            score: { name: 'cosine', unit: '', higherIsBetter: true },
+            score: { name: 'cosine', unit: '', higherIsBetter: null },
           },
         ),
       ],
@@ -153,7 +154,7 @@ export function driftChart({ rows, frames, utterances, data }: Drift): LineChart
     title: 'Feature drift over layers',
     subtitle: `linear CKA of ${frames} frames of ${utterances} utterances of ${data.name}; 1 where nothing moved`,
     xName: 'layer (hidden_states index; 0 is the input of the first block)',
-    score: { name: 'CKA', unit: '', higherIsBetter: true },
+    score: { name: 'CKA', unit: '', higherIsBetter: null },
     series: pairs.map(({ a, b }, index) => ({
       id: String(index),
       label: `${a} and ${b}`,
@@ -176,6 +177,7 @@ export function driftHeatmap(drift: Drift): HeatmapFigure {
     title,
     subtitle,
     score,
+    rowName: 'models',
     columnName: xName,
     columns: layers,
     detailNames: [],

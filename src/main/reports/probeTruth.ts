@@ -4,7 +4,7 @@ import { type StoredLayerSum } from '#shared/probe.ts';
 
 /** The name under which an experiment's probes stand among what was measured. */
 export function probeSource({ id, name }: Pick<ExperimentRecord, 'id' | 'name'>): string {
-  return `probes of ${name} (experiment ${id})`;
+  return `probes "${name}" (experiment ${id})`;
 }
 
 /**

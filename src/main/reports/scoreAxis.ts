@@ -1,6 +1,6 @@
 import { probeMeasures } from '#main/probing/measures.ts';
 import { metrics } from '#main/scoring/registry.ts';
-import { type ScoreAxis } from '#shared/figures/heatmap.ts';
+import { type ScoreAxis } from '#shared/figures/axis.ts';
 
 /** Units of the scores that have one. */
 const units: Record<string, string> = { logme: 'nats per sample' };

@@ -1,4 +1,4 @@
-import { type ScoreAxis } from '#shared/figures/heatmap.ts';
+import { type ScoreAxis } from '#shared/figures/axis.ts';
 import { decimalsFor } from '#shared/figures/ticks.ts';
 import { type ExperimentRecord, type ModelRecord, type StoredScore } from '#shared/project.ts';
 import { type Control, type Unit } from '#shared/score.ts';

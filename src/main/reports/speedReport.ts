@@ -141,15 +141,14 @@ function settingsTable(run: SpeedRun, points: readonly SpeedPoint[], decoding: D
   return {
     title: `Ways to run ${run.model}, ${decodingName[decoding]}`,
     columns: [
-      { name: 'strategy', align: 'left' },
       { name: 'setting', align: 'left' },
       ...['WER %', '95 % interval', 'CER %', 'GMACs', '% of full'].map((name) => ({ name, align: 'right' as const })),
       ...(isTimed ? ['seconds', '% of full', 'RTF'].map((name) => ({ name, align: 'right' as const })) : []),
       ...['mean exit', 'MB'].map((name) => ({ name, align: 'right' as const })),
     ],
     rows: own.map((point, index) => [
-      { text: point.strategy },
-      { text: point.setting },
+      // A setting says by itself of which strategy it is.
+      { text: point.strategy === 'full' ? 'full model' : point.setting },
       { text: percent(point.wer), mark: front.has(index) ? ('best' as const) : undefined },
       { text: `${percent(point.words.low, 1)} to ${percent(point.words.high, 1)}` },
       { text: percent(point.cer) },

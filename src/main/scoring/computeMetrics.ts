@@ -1,5 +1,6 @@
 import { ForetuneError } from '#shared/errors.ts';
 
+import { sampleNotes, singleSampleNote } from './cautions.ts';
 import { type Metric, type MomentsMetric } from './metric.ts';
 import { addTargets, createTargetMoments, type FeatureMoments, type TargetMoments } from './moments.ts';
 import { metric } from './registry.ts';
@@ -73,6 +74,14 @@ class Prepared {
     return this.compact;
   }
 
+  /** How many samples each class has, and how it is called. */
+  classCounts(name: string): { counts: number[]; names: (number | string)[] } {
+    const { classes, k, names } = this.labels(name);
+    const counts = new Array<number>(k).fill(0);
+    for (const c of classes) counts[c]++;
+    return { counts, names };
+  }
+
   featureMoments(): FeatureMoments {
     this.moments ??= momentsOfRows(this.input);
     return this.moments;
@@ -120,24 +129,34 @@ function checkTargets({ values, k }: { values: Float64Array; k: number }, n: num
     );
 }
 
-function scoreMoments(method: MomentsMetric, prepared: Prepared): number {
-  const { features, n, d } = prepared.input;
-  if (n < d && method.ofSamples) {
-    const { columns, k } = prepared.targetColumns(method);
-    return method.ofSamples(features, n, d, columns, k).value;
-  }
-  const targets = prepared.targetMoments(method);
-  return method.prepare(prepared.featureMoments())(targets).value;
+/** A score and what should be read beside it. */
+export interface Measured {
+  value: number;
+  notes: string[];
 }
 
-function score(method: Metric, prepared: Prepared): number {
+function scoreMoments(method: MomentsMetric, prepared: Prepared): Measured {
+  const { features, n, d, targets: regression } = prepared.input;
+  const isClasses = method.targets === 'classification' || !regression;
+  const lone = isClasses ? singleSampleNote(prepared.classCounts(method.name)) : null;
+  const measured = ({ value, notes }: Measured): Measured => ({ value, notes: lone === null ? notes : [...notes, lone] });
+  if (n < d && method.ofSamples) {
+    const { columns, k } = prepared.targetColumns(method);
+    return measured(method.ofSamples(features, n, d, columns, k));
+  }
+  const targets = prepared.targetMoments(method);
+  return measured(method.prepare(prepared.featureMoments())(targets));
+}
+
+function score(method: Metric, prepared: Prepared): Measured {
   const { features, n, d, sourceProbabilities, other, seed } = prepared.input;
   switch (method.needs) {
     case 'moments':
       return scoreMoments(method, prepared);
     case 'samples': {
       const { classes, k } = prepared.labels(method.name);
-      return method.compute({ features, n, d, classes, k, seed });
+      const { counts, names } = prepared.classCounts(method.name);
+      return { value: method.compute({ features, n, d, classes, k, seed }), notes: sampleNotes({ n, d, counts, names }) };
     }
     case 'source-posteriors': {
       if (!sourceProbabilities) {
@@ -147,23 +166,30 @@ function score(method: Metric, prepared: Prepared): number {
         );
       }
       const { classes, k } = prepared.labels(method.name);
-      return method.compute({ probabilities: sourceProbabilities.values, n, z: sourceProbabilities.z, classes, k });
+      const lone = singleSampleNote(prepared.classCounts(method.name));
+      const value = method.compute({ probabilities: sourceProbabilities.values, n, z: sourceProbabilities.z, classes, k });
+      return { value, notes: lone === null ? [] : [lone] };
     }
     case 'two-sets':
       if (!other) throw new ForetuneError('usage', `${method.name} compares two sets of features; give the second with --other.`);
-      return method.compute({ a: { features, n, d }, b: other, seed });
+      return { value: method.compute({ a: { features, n, d }, b: other, seed }), notes: [] };
   }
 }
 
 /**
- * Scores of features in memory, by name.
+ * Scores of features in memory, by name, each with what a reader should know of it.
  *
  * @throws ForetuneError `usage` for an unknown score or a missing input, `mismatch` where lengths disagree, `invalid-data` for
  *   NaN (with its place), constant features, one class, or what a score says it cannot do
  */
-export function computeMetrics(input: MetricsInput): Record<string, number> {
+export function measureMetrics(input: MetricsInput): Record<string, Measured> {
   const methods = input.metrics.map(metric);
   checkFeatures(input);
   const prepared = new Prepared(input);
   return Object.fromEntries(methods.map((method) => [method.id, score(method, prepared)]));
+}
+
+/** As `measureMetrics`, the values alone. */
+export function computeMetrics(input: MetricsInput): Record<string, number> {
+  return Object.fromEntries(Object.entries(measureMetrics(input)).map(([id, { value }]) => [id, value]));
 }

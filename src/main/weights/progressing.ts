@@ -2,6 +2,8 @@ import { type Progress } from '#shared/jobs.ts';
 
 /** Between two reports, so that a fast run does not drown its listeners. */
 const reportEveryMs = 100;
+/** The share that must be done before the rest is estimated. */
+const firstShare = 0.02;
 
 /** How many of the elements of some tensors have been worked off, and how long the rest takes at this rate. */
 export class Progressing {
@@ -27,7 +29,8 @@ export class Progressing {
     const now = performance.now();
     if (this.done < this.total && now - this.told < reportEveryMs) return;
     this.told = now;
-    const secondsLeft = (((now - this.started) / 1000) * (this.total - this.done)) / Math.max(1, this.done);
+    // Of the first piece, most of the time goes into opening files: it says nothing of the rest.
+    const secondsLeft = this.done < firstShare * this.total ? null : ((now - this.started) / 1000) * (this.total / this.done - 1);
     this.tell({ done: this.done, total: this.total, doing, speed: null, secondsLeft });
   }
 }

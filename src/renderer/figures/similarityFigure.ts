@@ -2,6 +2,13 @@ import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 
 import { type MetricItem, type SimilarityResult } from '../api/engine.ts';
 
+/** One cell in words: "layer 3 of A and layer 5 of B". */
+export function placeOf({ a, b }: SimilarityResult, { rows, columns }: HeatmapFigure, row: number, column: number): string {
+  if (b.layers[0] === null) return `${b.name} and layer ${columns[column]} of ${a.name}`;
+  const own = a.name === b.name && a.data !== b.data ? [` on ${a.data}`, ` on ${b.data}`] : ['', ''];
+  return `${rows[row].label} of ${a.name}${own[0]} and layer ${columns[column]} of ${b.name}${own[1]}`;
+}
+
 const samples = { frames: 'frames', mean: 'means over utterances', median: 'medians over utterances' } as const;
 
 /** What was held against what. */
@@ -26,7 +33,7 @@ export function similarityHeatmap(result: SimilarityResult, { id, name }: Metric
     // What is alike is neither good nor bad; nothing is to be ringed.
     score: { name, unit: '', higherIsBetter: null },
     rowName: isBank ? 'features' : `layer of ${a.name}`,
-    columnName: isBank ? `Layer of ${a.name}` : `Layer of ${b.name}`,
+    columnName: `Layer of ${isBank ? a.name : b.name}`,
     columns,
     detailNames: [],
     rows: down.map((layer) => ({

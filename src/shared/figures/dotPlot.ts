@@ -1,4 +1,4 @@
-import { type MeasureAxis } from './heatmap.ts';
+import { type MeasureAxis } from './axis.ts';
 
 export interface DotPlotRow {
   id: string;

@@ -1,3 +1,4 @@
+import { axisText } from './axis.ts';
 import { dotPlotRange, type DotPlotFigure } from './dotPlot.ts';
 import {
   baselineShift,
@@ -64,9 +65,7 @@ export function dotPlotSvg(figure: DotPlotFigure): Drawing {
     parts.push(element('circle', { cx: x(value), cy: middle, r: 3.25, fill: colour }));
     parts.push(textLine(valueRight, middle + bodySize * baselineShift, numbers[i], { anchor: 'end', bold: emphasis }));
   });
-  const unit = score.unit === '' ? score.name : `${score.name}, ${score.unit}`;
-  const better = score.higherIsBetter === null ? '' : score.higherIsBetter ? '; higher is better' : '; lower is better';
-  parts.push(textLine(left, bottom + 26, `${unit}${better}`, { size: smallSize, colour: palette.quiet }));
+  parts.push(textLine(left, bottom + 26, axisText(score), { size: smallSize, colour: palette.quiet }));
   if (otherName !== '' && rows.some(({ other }) => other !== null))
     parts.push(textLine(left, bottom + 38, `Hollow: ${otherName}.`, { size: smallSize, colour: palette.quiet }));
   return svgDocument(width, bottom + 42, figure.title, parts);

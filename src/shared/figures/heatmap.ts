@@ -1,19 +1,5 @@
+import { betterText, type MeasureAxis, measureText } from './axis.ts';
 import { decimalsFor, formatNumber, niceTicks, tickDecimals } from './ticks.ts';
-
-/** What is measured, in the words and units that a figure shows. */
-export interface MeasureAxis {
-  /** Such as "LogME". */
-  name: string;
-  /** Such as "nats per sample"; empty for a bare number. */
-  unit: string;
-  /** null where neither end is better: nothing is ringed, and higher is lighter. */
-  higherIsBetter: boolean | null;
-}
-
-/** A measure that has a better end. */
-export interface ScoreAxis extends MeasureAxis {
-  higherIsBetter: boolean;
-}
 
 export interface HeatmapRow {
   id: string;
@@ -109,8 +95,8 @@ export function shadeHeatmap({ score, rows, values, domain, range }: HeatmapFigu
   const direction = (share: number) => (reversed ? 1 - share : share);
   const within = (low: number, high: number) => (value: number | null) =>
     value === null ? null : direction(high > low ? (value - low) / (high - low) : Number(!reversed));
-  const better = score.higherIsBetter === null ? '' : reversed ? '; lower is better' : '; higher is better';
-  const name = score.unit === '' ? score.name : `${score.name}, ${score.unit}`;
+  const better = betterText(score);
+  const name = measureText(score);
   switch (domain) {
     case 'absolute': {
       const [low, high] = range ?? valueRange(values);

@@ -1,4 +1,4 @@
-import { type ScoreAxis } from './heatmap.ts';
+import { type MeasureAxis } from './axis.ts';
 
 export interface LinePoint {
   x: number;
@@ -27,7 +27,7 @@ export interface LineChartFigure {
   xName: string;
   /** x is a quantity such as alpha, not the number of a layer. */
   continuous?: boolean;
-  score: ScoreAxis;
+  score: MeasureAxis;
   series: readonly LineSeries[];
 }
 

@@ -1,3 +1,4 @@
+import { axisText } from './axis.ts';
 import {
   baselineShift,
   bodySize,
@@ -140,8 +141,7 @@ export function lineChartSvg(figure: LineChartFigure): Drawing {
   const width = Math.ceil(labelLeft + labelWidth + 4);
   const titleLines = wrapText(figure.title, width, titleSize, true);
   const subtitleLines = figure.subtitle === '' ? [] : wrapText(figure.subtitle, width, bodySize);
-  const { name, unit, higherIsBetter } = figure.score;
-  const yName = `${unit === '' ? name : `${name}, ${unit}`}; ${higherIsBetter ? 'higher is better' : 'lower is better'}`;
+  const yName = axisText(figure.score);
   const nameBaseline = titleLines.length * 17 + subtitleLines.length * 14 + 14;
   const top = nameBaseline + 14;
   const bottom = top + plotHeight;

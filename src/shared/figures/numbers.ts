@@ -65,11 +65,18 @@ function decimalsOf(values: readonly (number | null)[]): number {
   return decimalsFor(high - low);
 }
 
+/** Short names such as "Layer" stand in every head; what is longer stands below the table once. */
+const longestName = 8;
+
 function heatmapTable({ rows, columns, values, columnName, score, rowName = 'model' }: HeatmapFigure): TableFigure['rows'] {
   const decimals = decimalsOf(values.flat());
-  // What fits a colour bar fits a row: each row has its own best.
   return [
-    [{ text: rowName }, ...columns.map((column) => ({ text: `${columnName.toLowerCase()} ${column}` }))],
+    [
+      { text: rowName },
+      ...columns.map((column) => ({
+        text: columnName.length > longestName ? String(column) : `${columnName.toLowerCase()} ${column}`,
+      })),
+    ],
     ...rows.map(({ label, control }, r) => [
       { text: label },
       ...competing(values[r], control ? null : score.higherIsBetter, decimals),
@@ -147,6 +154,11 @@ export function figureTable(figure: Figure): TableFigure {
     title: figure.title,
     columns: head.map(({ text }, i) => ({ name: text, align: i === 0 ? 'left' : 'right' })),
     rows,
-    notes: figure.subtitle === '' ? [] : [`${figure.subtitle}.`],
+    notes: [
+      ...(figure.kind === 'heatmap' && figure.columnName.length > longestName
+        ? [`Across: ${figure.columnName.toLowerCase()}.`]
+        : []),
+      ...(figure.subtitle === '' ? [] : [`${figure.subtitle}.`]),
+    ],
   };
 }

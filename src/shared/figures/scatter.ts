@@ -1,4 +1,4 @@
-import { type ScoreAxis } from './heatmap.ts';
+import { type ScoreAxis } from './axis.ts';
 
 export interface ScatterPoint {
   id: string;

@@ -1,3 +1,4 @@
+import { axisText } from './axis.ts';
 import {
   baselineShift,
   bodySize,
@@ -10,7 +11,6 @@ import {
   textLine,
 } from './drawing.ts';
 import { placeLabels } from './dotLabels.ts';
-import { type ScoreAxis } from './heatmap.ts';
 import { frontPoints, huesOf, scatterExtent, type ScatterFigure } from './scatter.ts';
 import { textWidth, wrapText } from './textWidth.ts';
 import { formatNumber, niceTicks, tickDecimals } from './ticks.ts';
@@ -22,10 +22,6 @@ const plotHeight = 280;
 const labelLimit = 200;
 /** More dots than this are told by the colour of their group alone. */
 const mostLabels = 16;
-
-function axisName({ name, unit, higherIsBetter }: ScoreAxis): string {
-  return `${unit === '' ? name : `${name}, ${unit}`}; ${higherIsBetter ? 'higher is better' : 'lower is better'}`;
-}
 
 /** Draws a scatter with the intervals of the scores, the groups named beside it. */
 export function scatterSvg(figure: ScatterFigure): Drawing {
@@ -54,7 +50,7 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
   subtitle.forEach((text, index) =>
     parts.push(textLine(0, title.length * 17 + 12 + index * 14, text, { colour: palette.quiet })),
   );
-  parts.push(textLine(0, nameBaseline, axisName(figure.y), { size: smallSize, colour: palette.quiet }));
+  parts.push(textLine(0, nameBaseline, axisText(figure.y), { size: smallSize, colour: palette.quiet }));
   for (const tick of yTicks) {
     parts.push(line(left, y(tick), right, y(tick), palette.rule, 0.75));
     parts.push(
@@ -66,7 +62,7 @@ export function scatterSvg(figure: ScatterFigure): Drawing {
     parts.push(textLine(x(tick), bottom + 14, formatNumber(tick, xDecimals), { size: smallSize, anchor: 'middle' }));
   }
   parts.push(line(left, bottom, right, bottom, palette.control, 0.75));
-  parts.push(textLine(left, bottom + 28, axisName(figure.x), { size: smallSize, colour: palette.quiet }));
+  parts.push(textLine(left, bottom + 28, axisText(figure.x), { size: smallSize, colour: palette.quiet }));
   frontPoints(figure).forEach((to, index, front) => {
     if (index > 0) parts.push(line(x(front[index - 1].x), y(front[index - 1].y), x(to.x), y(to.y), palette.quiet, 1));
   });

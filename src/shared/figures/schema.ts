@@ -34,7 +34,7 @@ const lineChart = z.object({
   ...titled,
   xName: text,
   continuous: z.boolean().optional(),
-  score: scoreAxis,
+  score: axis,
   series: z
     .array(
       z.object({
@@ -55,9 +55,20 @@ const scatter = z.object({
   y: scoreAxis,
   points: z
     .array(
-      z.object({ id: text, label: text, group: text, x: number, y: number, low: number.nullable(), high: number.nullable() }),
+      z.object({
+        id: text,
+        label: text,
+        group: text,
+        x: number,
+        y: number,
+        low: number.nullable(),
+        high: number.nullable(),
+        reference: z.boolean().optional(),
+      }),
     )
     .max(many),
+  front: z.array(text).max(many).optional(),
+  hues: z.record(text, z.number().int().nonnegative()).optional(),
 });
 
 const dotPlot = z.object({

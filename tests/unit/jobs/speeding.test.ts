@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { loadAudio } from '#main/audio/audio.ts';
 import { decodeGreedily } from '#main/decoding/greedy.ts';
 import { transcriptOf, type Vocabulary } from '#main/decoding/vocabulary.ts';
+import { writeNpy } from '#main/formats/npy.ts';
 import { openSafetensors } from '#main/formats/safetensors.ts';
 import { createEngine } from '#main/jobs/engine.ts';
 import { JobQueue } from '#main/jobs/queue.ts';
@@ -172,6 +173,89 @@ describe('a sweep', () => {
     await refusal({ strategies: ['layer-removal'], layerRemoval: { keep: [], drop: [[9]] } }).toThrow('no block 9 to drop');
   });
 
+  it('says what is wrong with files of strangers before anything is trained', async () => {
+    const file = (name: string, content: string): string => {
+      const path = join(folder.path, name);
+      writeFileSync(path, content);
+      return path;
+    };
+    const refusal = (settings: SpeedSpecInput['settings'], changes: Partial<SpeedSpecInput> = {}) =>
+      expect(prepareSpeed(spec(settings, changes))).rejects;
+    // A vocabulary that is not the head's.
+    const other = join(folder.path, 'other-vocabulary');
+    cpSync(model, other, { recursive: true });
+    const vocabulary = JSON.parse(readFileSync(join(other, 'vocab.json'), 'utf8')) as Record<string, number>;
+    writeFileSync(join(other, 'vocab.json'), JSON.stringify({ ...vocabulary, '\u00e9': Object.keys(vocabulary).length }));
+    await refusal({}, { model: { path: other } }).toThrow(
+      "has 31 tokens, but the model's logits have 30 columns; the vocabulary belongs to another model.",
+    );
+    // Transcripts of another script.
+    const greek = file('greek.csv', 'path,transcription\nsentences/00.flac,\u03bd\u03b1\u03b9\n');
+    await refusal({}, { data: { path: greek, root: demo } }).toThrow(
+      'of column "transcription" of greek.csv is in the vocabulary',
+    );
+    // A kernel that is none, and a language model that is not there.
+    const kernel = join(folder.path, 'none.npy');
+    await writeNpy(kernel, [3], Float32Array.of(0, 0, 0));
+    await refusal({ strategies: ['downsampling'], downsampling: { kernel } }).toThrow('which are no kernel of a convolution');
+    await refusal({ lm: { path: join(folder.path, 'none.arpa') } }).toThrow('does not exist');
+    const heads = file('no.safetensors', 'no');
+    await refusal({ strategies: ['early-exit'], heads: ['imported'], importedHeads: heads }).toThrow('no.safetensors');
+
+    const lm = file('counts.arpa', '\\data\\\nngram 1=3\n\n\\1-grams:\n-1 <unk>\n-1 YES\n\n\\end\\\n');
+    const project = createProject(':memory:');
+    const job = await new JobQueue(engine, project).speed(
+      spec({ strategies: ['early-exit'], heads: ['trained'], lm: { path: lm } }),
+      machine,
+    );
+    await expect(job.finished).rejects.toThrow('the section of 1-grams has 2 entries, but the header announces 3.');
+    expect(project.speedHeadNames(job.runId)).toEqual([]);
+  });
+
+  it('decodes with a language model beside greedily, and judges both', async () => {
+    const words = ['YES', 'NO', 'UP', 'DOWN', 'LEFT', 'RIGHT', 'ON', 'OFF', 'STOP', 'GO'];
+    const lm = join(folder.path, 'words.arpa');
+    const unigrams = ['-6 <unk>', '-99 <s>', '-0.6 </s>', ...words.map((word) => `-1.1 ${word}`)];
+    writeFileSync(lm, `\\data\\\nngram 1=${unigrams.length}\n\n\\1-grams:\n${unigrams.join('\n')}\n\n\\end\\\n`);
+    const { points } = await run({ strategies: ['layer-removal'], layerRemoval: { keep: [5] }, lm: { path: lm } });
+    expect(points.map(({ strategy, decoding }) => [strategy, decoding])).toEqual([
+      ['full', 'greedy'],
+      ['full', 'beam'],
+      ['layer-removal', 'greedy'],
+      ['layer-removal', 'beam'],
+    ]);
+    const [greedy, beam, fewer, fewerByBeam] = points.map(({ wer }) => wer);
+    expect(beam).toBeLessThan(greedy);
+    expect(fewerByBeam).toBeLessThan(fewer);
+  });
+
+  it('tries a learned convolution with its own taps, and half precision', async () => {
+    const kernel = join(folder.path, 'kernel.npy');
+    // Every other sample as it is: what decimation without a filter gives.
+    await writeNpy(
+      kernel,
+      [1, 1, 161],
+      Float32Array.from({ length: 161 }, (_, i) => Number(i === 80)),
+    );
+    const settings = {
+      strategies: ['downsampling' as const, 'quantised' as const],
+      downsampling: { kinds: ['convolution' as const], factors: [2] },
+      quantised: { precisions: ['int8' as const, 'float16' as const] },
+      sample: 4,
+    };
+    const learned = await run({ ...settings, downsampling: { ...settings.downsampling, kernel } });
+    const usual = await run(settings);
+    const [full, taken, int8, half] = learned.points;
+    expect([taken, int8, half].map(({ strategy }) => strategy)).toEqual(['downsampling', 'quantised', 'quantised']);
+    expect(half.words).toEqual(full.words);
+    expect(half.memory).toBeLessThan(0.55 * full.memory);
+    expect(int8.memory).toBeLessThan(half.memory);
+    expect(taken.macs).toBe(found(usual.points, 'convolution by 2').macs);
+    const texts = ({ project, runId }: typeof usual, key: string) =>
+      [...project.speedRecords(runId, key).get(key)!.values()].map(({ exits }) => exits[0].texts.greedy);
+    expect(texts(learned, taken.track)).not.toEqual(texts(usual, taken.track));
+  });
+
   it('counts utterances that are too short after downsampling as deletions, and says so', async () => {
     const manifest = join(folder.path, 'short.csv');
     // 30 ms give one frame, and no four.
@@ -259,6 +343,50 @@ describe('taking a setting away', () => {
       ).rejects.toThrow('exists already');
     }
     expect(existsSync(join(folder.path, 'taken-1', 'head-3.onnx'))).toBe(true);
+  });
+
+  it('writes a downsampled encoder with its head of several rows, which does what was measured', async () => {
+    const { points, project, runId, asked } = await run({
+      strategies: ['downsampling'],
+      heads: ['final', 'trained'],
+      downsampling: { kinds: ['features'], factors: [2] },
+      // One head for every utterance, so that the one written is the one measured.
+      training: { data: base.data, epochs: 6 },
+      sample: undefined,
+    });
+    const [, own, trained] = points;
+    expect(trained.setting).toBe('pooled features by 2, trained head x2');
+    // The model's own head never saw such frames; one trained on them errs less, though the encoder did not learn with it.
+    expect(trained.cer).toBeLessThan(0.9 * own.cer);
+    const records = project.speedRecords(runId, trained.track).get(trained.track)!;
+    const { exits, frames } = records.get(3)!;
+    expect(exits[0].entropy.frames).toBe(2 * frames);
+    const prepared = await prepareSpeed(asked);
+    const out = join(folder.path, 'downsampled');
+    await exportSetting(project, runId, prepared, trained, { out, format: 'onnx', cacheDir: engine.cacheDir });
+    expect((await transcribe(out)).text).toBe(exits[0].texts.greedy);
+    expect(existsSync(join(out, 'heads.safetensors'))).toBe(false);
+  });
+
+  it('writes heads that can be imported into another sweep', async () => {
+    const settings = {
+      strategies: ['early-exit' as const],
+      earlyExit: { rules: ['entropy' as const], thresholds: { entropy: [0.3] } },
+    };
+    const { points, project, runId, asked } = await run({
+      ...settings,
+      heads: ['trained'],
+      training: { data: base.data, epochs: 2 },
+    });
+    const out = join(folder.path, 'with-heads');
+    const prepared = await prepareSpeed(asked);
+    await exportSetting(project, runId, prepared, points[1], { out, format: 'onnx', cacheDir: engine.cacheDir });
+    const importedHeads = join(out, 'heads.safetensors');
+    const imported = await run({ ...settings, heads: ['imported'], importedHeads });
+    expect(results(imported.points[1])).toEqual(results(points[1]));
+    await expect(
+      prepareSpeed(spec({ ...settings, heads: ['imported'], importedHeads, earlyExit: { ...settings.earlyExit, layers: [2] } })),
+    ).rejects.toThrow('has no head for layer 2');
   });
 
   it('writes trained heads with it, and fewer blocks as a folder that opens again', async () => {

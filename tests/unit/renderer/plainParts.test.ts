@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { bytes, count, countShort, duration, folderOf, roughly, titlesOf } from '../../../src/renderer/composables/format.ts';
 import { layersText, parseLayers } from '../../../src/renderer/composables/layers.ts';
-import { histogram } from '../../../src/renderer/figures/histogram.ts';
+import { binsFigure, histogram } from '../../../src/renderer/figures/histogram.ts';
 import { dynamicRange, envelope, spectrogram } from '../../../src/renderer/figures/spectrogram.ts';
 
 describe('layers as they are typed', () => {
@@ -73,6 +73,9 @@ describe('histogram', () => {
 
   it('has one bin for values that are all the same, and none for none', () => {
     expect(histogram([2, 2, 2])).toEqual([{ from: 2, to: 2, count: 3 }]);
+    const { rows } = binsFigure('Durations', 's', [0.5, 0.5, 1.25]);
+    expect(rows[0]).toMatchObject({ value: 2, label: expect.stringMatching(/^0\.50 to 0\.\d+ s$/) });
+    expect(rows.reduce((sum, { value }) => sum + value, 0)).toBe(3);
     expect(histogram([])).toEqual([]);
   });
 });

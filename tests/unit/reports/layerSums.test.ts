@@ -31,10 +31,10 @@ const sums = [
 describe('weighted sums of layers', () => {
   it('are drawn with controls last, each layer where it stands, and the heaviest marked where one stands out', () => {
     const [{ heatmap, table, reading }] = layerSumFigures(sums, [experiment(1)]);
-    expect(heatmap.rows.map(({ label, control }) => [label, control])).toEqual([
-      ['a', false],
-      ['b', false],
-      ['a, shuffled labels', true],
+    expect(heatmap.rows.map(({ label, details, control }) => [label, ...details, control])).toEqual([
+      ['a', '', '0.800', false],
+      ['b', '', '0.900', false],
+      ['a', 'shuffled labels', '0.100', true],
     ]);
     expect(heatmap.values[0]).toEqual([0.1, 0.2, 0.7]);
     expect(heatmap.range).toEqual([0, 0.7]);

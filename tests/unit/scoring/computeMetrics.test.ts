@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
-import { compactLabels, computeMetrics } from '#main/scoring/computeMetrics.ts';
+import { compactLabels, computeMetrics, measureMetrics } from '#main/scoring/computeMetrics.ts';
 import { metric, metricIds, metrics } from '#main/scoring/registry.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import logmeCases from '../../golden/scoring/logme.json' with { type: 'json' };
 import reference from '../../golden/scoring/reference.json' with { type: 'json' };
-import { type LabelledCase, makeCase } from './data.ts';
+import { type LabelledCase, Lcg, makeCase } from './data.ts';
 
 const features = Float64Array.from(reference.F.flat());
 const base = { features, n: 24, d: 4, seed: 0 };
@@ -91,6 +91,26 @@ describe('scores by name', () => {
   it('takes float32 features', () => {
     const { logme } = computeMetrics({ ...base, features: Float32Array.from(features), labels: reference.y, metrics: ['logme'] });
     expect(logme).toBeCloseTo(reference.logme_fixed_point_ref, 6);
+  });
+});
+
+describe('what should be read beside a score', () => {
+  it('says where there are fewer samples than dimensions, and of single samples, for every supervised score', () => {
+    const random = new Lcg(5);
+    const few = { features: Float64Array.from({ length: 20 * 64 }, () => random.bell()), n: 20, d: 64, seed: 0 };
+    const labels = Array.from({ length: 20 }, (_, i) => i % 4);
+    for (const { id, needs } of metrics) {
+      if (needs === 'two-sets' || needs === 'source-posteriors') continue;
+      const { notes } = measureMetrics({ ...few, labels, metrics: [id] })[id];
+      expect(notes.join(' '), id).toMatch(/20.*64|20 samples of 64/);
+    }
+    const lone = reference.y.map((c, i) => (i === 4 ? 'once' : String(c)));
+    for (const { id, needs } of metrics) {
+      // GBC asks for two samples of every class, and refuses.
+      if (needs === 'two-sets' || id.startsWith('gbc')) continue;
+      const { notes } = measureMetrics({ ...everything, labels: lone, metrics: [id] })[id];
+      expect(notes.join(' '), id).toContain('1 of 4 classes has a single sample: once');
+    }
   });
 });
 

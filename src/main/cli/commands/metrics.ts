@@ -3,7 +3,7 @@ import { Command } from '@commander-js/extra-typings';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { integer, metricList } from '../options.ts';
-import { formatTable, print, printJson } from '../output.ts';
+import { formatTable, log, print, printJson } from '../output.ts';
 import { withApi } from '../run.ts';
 import { scoreHelp } from '../scoreHelp.ts';
 
@@ -24,6 +24,7 @@ export function metricsCommand() {
         throw new ForetuneError('usage', 'There is nothing to score the features against: give --labels, --targets or --other.');
       }
       const result = await withApi((api) => api.metrics.compute(options));
+      for (const { text, metrics: of } of result.notes) log(`warning: ${of.join(', ')}: ${text}`);
       if (json) printJson(result);
       else
         print(

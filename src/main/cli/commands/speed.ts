@@ -120,6 +120,14 @@ function kinds(value: string) {
   });
 }
 
+function precisions(value: string) {
+  return list(value).map((name) => {
+    const known = (['int8', 'float16'] as const).find((precision) => precision === name);
+    if (known === undefined) throw new InvalidArgumentError('Give int8 or float16.');
+    return known;
+  });
+}
+
 /** Key of the setting that is named, or recommended; the full model's where neither is. */
 function chooseSetting(
   points: readonly SpeedPoint[],
@@ -186,6 +194,7 @@ export function speedCommand() {
     .option('--kernel <file>', 'safetensors or npy file with the taps of a learned convolution')
     .option('--keep <list>', 'numbers of first blocks to keep', layers)
     .option('--drop <blocks>', 'a set of blocks to leave out, such as 4,5; may be given several times', blockSet)
+    .option('--precisions <names>', 'of the strategy quantised: int8, float16', precisions)
     .option('--train <manifest>', 'transcribed audio to train heads on (default: the data itself, cross-fitted)')
     .option('--train-text <column>', 'its column with transcripts (default: as --text)')
     .option('--folds <n>', 'parts of the data for cross-fitting', count, 4)
@@ -250,6 +259,7 @@ export function speedCommand() {
             upsampling: options.upsampling,
             kernel: options.kernel,
           },
+          quantised: { precisions: options.precisions },
           // Who names sets of blocks to drop wants those, not also the usual depths.
           layerRemoval: {
             keep: options.keep === 'all' ? undefined : (options.keep ?? (options.drop ? [] : undefined)),
