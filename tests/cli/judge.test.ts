@@ -50,7 +50,18 @@ describe('foretune judge', () => {
   });
 
   it('says which alpha to take and why', async () => {
-    const { code, stdout } = await run([...judgement, '--alphas', '0.5', '--tolerance', '1']);
+    // Enough speech to tell the members apart: 60 words in four groups are not.
+    const { code, stdout } = await run([
+      ...judgement,
+      '--alphas',
+      '0.5',
+      '--tolerance',
+      '1',
+      '--sample',
+      '200',
+      '--groups',
+      '10',
+    ]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/tiny-hubert-ft-asr +1 .*<- take this/);
     expect(stdout).toContain('is highest on word');
@@ -105,7 +116,7 @@ describe('foretune recipe and the report of a merge', () => {
 
     expect((await run(['merge', '--base', base, '--finetuned', asr, '--out', 'merged'])).code).toBe(0);
     const report = await run(['report', 'merged', '--latex', 'merged.tex', '--json']);
-    expect(JSON.parse(report.stdout)).toEqual({ files: ['merged.tex'] });
+    expect(JSON.parse(report.stdout)).toEqual({ files: [join(folder.path, 'merged.tex')] });
     expect(readFileSync(join(folder.path, 'merged.tex'), 'utf8')).toContain('Recipe of the merge');
   });
 });

@@ -11,20 +11,12 @@ import { makeSampleProject } from './sampleProject.ts';
 import { chooseDemoMerge, chooseDemoSweep, enter, goTo, mark, pickFrom } from './screens.ts';
 import { type Served, startServe } from './served.ts';
 
-const home = temporaryFolder();
 let browser: Browser;
-let served: Served;
 
 beforeAll(async () => {
-  const project = join(home.path, 'Sample.foretune');
-  makeSampleProject(project, { truth: true, probes: true });
-  [browser, served] = await Promise.all([launchChromium(), startServe({ home: home.path, project, root: '/' })]);
+  browser = await launchChromium();
 });
-afterAll(async () => {
-  await browser.close();
-  await served.kill();
-  home.remove();
-});
+afterAll(() => browser.close());
 
 /** Every screen and everything that opens over one: how to get there, and what shows that one is there. */
 const screens: Record<string, (page: Page) => Promise<unknown>> = {
@@ -197,14 +189,24 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   describe(`axe, ${colorScheme}`, () => {
+    // Each theme has a project of its own, since screens add to it.
+    const home = temporaryFolder();
+    let served: Served;
     let context: BrowserContext;
     let page: Page;
     beforeAll(async () => {
+      const project = join(home.path, 'Sample.foretune');
+      makeSampleProject(project, { truth: true, probes: true });
+      served = await startServe({ home: home.path, project, root: '/' });
       context = await browser.newContext({ colorScheme, viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
       page = await context.newPage();
       await enter(page, served);
     });
-    afterAll(() => context.close());
+    afterAll(async () => {
+      await context.close();
+      await served.kill();
+      home.remove();
+    });
 
     for (const [name, show] of Object.entries(screens)) {
       it(`finds nothing serious on ${name}`, async () => {

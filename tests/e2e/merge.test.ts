@@ -63,8 +63,10 @@ interface Recipe {
 }
 const recipe = (folder: string): Recipe => JSON.parse(readFileSync(join(folder, 'foretune_merge.json'), 'utf8')) as Recipe;
 
-async function download(button: string): Promise<string> {
-  const [saved] = await Promise.all([page.waitForEvent('download'), page.click(mark(button))]);
+/** Saves what stands beside a menu. */
+async function save(what: string, format: 'svg' | 'csv' | 'latex'): Promise<string> {
+  await page.getByRole('button', { name: `Save ${what}`, exact: true }).click();
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.click(mark(`save-${format}`))]);
   return readFileSync(await saved.path(), 'utf8');
 }
 
@@ -186,12 +188,12 @@ describe('what moved', () => {
     await expect
       .poll(() => page.getByRole('application').getAttribute('aria-label'))
       .toContain(`Opposite sign: ${asr} and ${speaker}. 7 rows, layers 0 to 6`);
-    expect(await download('moved-svg')).toContain('Opposite sign');
+    expect(await save('the heatmap', 'svg')).toContain('Opposite sign');
 
     await page.click(mark('moved-table'));
     await page.click(mark('rows-tensors'));
     await expect.poll(() => page.textContent('main')).toContain('230 rows');
-    const csv = await download('moved-csv');
+    const csv = await save('the table', 'csv');
     expect(csv.split('\n')[0]).toBe(
       'a,a_fingerprint,b,b_fingerprint,tensor,module,layer,parameters,changed,l2,relative_l2,cosine,max_abs,kept',
     );
@@ -249,10 +251,10 @@ describe('SUPERB scores', () => {
     await page.waitForSelector(mark('misprint'));
     expect(await page.locator(mark('misprint')).count()).toBe(1);
     expect(await page.textContent(mark('misprint'))).toContain('printed as 805.33, but its own metrics give 805.53');
-    const csv = await download('superb-csv');
+    const csv = await save('the table of the scores', 'csv');
     expect(csv.trim().split('\n')).toHaveLength(43);
-    expect(await download('superb-svg')).toContain('SUPERB score');
-    expect(await download('superb-latex')).toContain('\\toprule');
+    expect(await save('the drawing of the scores', 'svg')).toContain('SUPERB score');
+    expect(await save('the table of the scores', 'latex')).toContain('\\toprule');
     await page.locator(`${mark('task-sf')} input`).uncheck();
     await expect.poll(() => page.locator(mark('misprint')).count()).toBe(0);
     await page.getByRole('button', { name: 'As published' }).click();

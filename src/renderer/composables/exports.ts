@@ -11,6 +11,12 @@ import { saveBlob } from './saveBlob.ts';
 
 type Cell = string | number | null;
 
+/** Numbers in full, for programs. */
+export interface TidyTable {
+  columns: readonly string[];
+  rows: readonly (readonly Cell[])[];
+}
+
 /** A tidy table for programs: numbers in full, nothing that a spreadsheet would run as a formula. */
 export function csvText(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
   return stringify(
@@ -24,15 +30,11 @@ export type ExportFormat = (typeof exportFormats)[number];
 
 const fileName = (name: string, extension: string): string => `${name.replace(/[^\w.-]+/g, '_')}.${extension}`;
 
-export function saveSvg(figure: Figure, name: string): void {
-  saveBlob(new Blob([figureSvg(figure).svg], { type: 'image/svg+xml' }), fileName(name, 'svg'));
-}
-
-export function saveCsv(columns: readonly string[], rows: readonly (readonly Cell[])[], name: string): void {
+function saveCsv({ columns, rows }: TidyTable, name: string): void {
   saveBlob(new Blob([csvText(columns, rows)], { type: 'text/csv' }), fileName(name, 'csv'));
 }
 
-export function saveLatex(table: TableFigure, name: string): void {
+function saveLatex(table: TableFigure, name: string): void {
   const text = `${latexNeeds}\n\n${tableLatex(table, `tab:${name.replace(/[^\w.-]+/g, '-')}`)}\n`;
   saveBlob(new Blob([text], { type: 'text/x-tex' }), fileName(name, 'tex'));
 }
@@ -40,8 +42,24 @@ export function saveLatex(table: TableFigure, name: string): void {
 /** What a program reads: a hyphen for the minus sign that people are shown. */
 const plain = (text: string): string => text.replace(/^−(?=[\d.])/, '-');
 
-/** Saves any figure or table as a drawing (SVG, PDF) or as numbers (CSV, LaTeX with the best bold and the second underlined). */
-export async function saveFigure(figure: Figure | TableFigure, format: ExportFormat, name = figure.title): Promise<void> {
+function numbersOf(figure: Figure | TableFigure): TidyTable {
+  if ('kind' in figure) return figureNumbers(figure);
+  return {
+    columns: figure.columns.map((column) => column.name),
+    rows: figure.rows.map((row) => row.map(({ text }) => plain(text))),
+  };
+}
+
+/**
+ * Saves any figure or table as a drawing (SVG, PDF) or as numbers (CSV, LaTeX with the best bold and the second underlined).
+ * @param tidy what goes into the CSV, where more is known than is shown
+ */
+export async function saveFigure(
+  figure: Figure | TableFigure,
+  format: ExportFormat,
+  name = figure.title,
+  tidy?: TidyTable,
+): Promise<void> {
   const isFigure = 'kind' in figure;
   switch (format) {
     case 'svg': {
@@ -52,16 +70,9 @@ export async function saveFigure(figure: Figure | TableFigure, format: ExportFor
     case 'pdf':
       saveBlob(await engine().api.results.pdf({ figure }), fileName(name, 'pdf'));
       return;
-    case 'csv': {
-      const numbers = isFigure
-        ? figureNumbers(figure)
-        : {
-            columns: figure.columns.map((column) => column.name),
-            rows: figure.rows.map((row) => row.map(({ text }) => plain(text))),
-          };
-      saveCsv(numbers.columns, numbers.rows, name);
+    case 'csv':
+      saveCsv(tidy ?? numbersOf(figure), name);
       return;
-    }
     case 'latex':
       saveLatex(isFigure ? figureTable(figure) : figure, name);
   }

@@ -99,10 +99,10 @@ describe('what moved', () => {
     expect(csvText(columns, rows).split('\n')[1]).toBe("base,print-of-base,x,print-of-x,'=evil,conv,0,10,0.5,1,0,0.9,0.1,0.2");
     expect(movedCsv(comparison, 'parts').rows).toHaveLength(4);
     expect(movedCsv(comparison, 'pairs').rows[0].slice(-4)).toEqual([0.1, 0.25, 0.75, 8]);
-    const latex = tableLatex(movedTable(comparison, 'model'), 'tab:moved');
+    const latex = tableLatex(movedTable(comparison, 'parts'), 'tab:moved');
     expect(latex).toContain('y & attention & 1 & 0.250 &');
     expect(latex).toContain('TIES trims to density 0.2.');
-    expect(movedTable(comparison, 'pair').rows[0].map(({ text }) => text)).toEqual([
+    expect(movedTable(comparison, 'pairs').rows[0].map(({ text }) => text)).toEqual([
       'x and y',
       'attention',
       '1',

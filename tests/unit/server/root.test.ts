@@ -302,7 +302,7 @@ const calls: Record<string, Call> = {
 
 /** Names under which strings, or lists of them, stand that are no paths. */
 const plainNames =
-  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|group|value|method|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
+  /^(project|name|label|labels|metric|metrics|audioColumn|view|text|find|input|layers|score|truthColumn|on|column|group|value|method|alsoBy|pattern|tasks|measure|source|tier|without|run|reference|point|target|fingerprint|notes)$/;
 /** Parts of a table's rows, and the names of its columns. */
 const inTables = /^(columns|rows)$/;
 /** `labels` of a computation are a file. */

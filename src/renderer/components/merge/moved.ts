@@ -165,22 +165,27 @@ const figures = (value: number | null, digits = 3): string =>
         : formatNumber(value, digits);
 
 /** The table for a paper: a row per part and layer, models side by side where there are several. */
-export function movedTable(comparison: Comparison, kind: 'model' | 'pair'): TableFigure {
-  const { a, rows, pairRows, density } = comparison;
-  const measures = measuresOf(comparison).filter(({ of }) => of === kind);
+export function movedTable(comparison: Comparison, kind: 'parts' | 'tensors' | 'pairs'): TableFigure {
+  const { a, rows, tensors, pairRows, density } = comparison;
+  const measures = measuresOf(comparison).filter(({ of }) => of === (kind === 'pairs' ? 'pair' : 'model'));
   const cellsIn = (row: Change | Pair): string[] =>
     measures.map((measure) => figures(measure.of === 'model' ? measure.value(row as Change) : measure.value(row as Pair)));
-  const source = kind === 'model' ? rows : pairRows;
+  const source = { parts: rows, tensors, pairs: pairRows }[kind];
   return {
-    title: kind === 'model' ? `What fine-tuning changed in ${a.name}` : `How task vectors on ${a.name} agree`,
+    title: kind === 'pairs' ? `How task vectors on ${a.name} agree` : `What fine-tuning changed in ${a.name}`,
     columns: [
-      { name: kind === 'model' ? 'model' : 'models', align: 'left' },
-      { name: 'part', align: 'left' },
+      { name: kind === 'pairs' ? 'models' : 'model', align: 'left' },
+      { name: kind === 'tensors' ? 'tensor' : 'part', align: 'left' },
       { name: 'layer', align: 'right' },
       ...measures.map(({ name, unit }) => ({ name: unit === '' ? name : `${name}, ${unit}`, align: 'right' as const })),
     ],
     rows: source.map((row) =>
-      ['b' in row ? row.b : pairName(row), moduleNames[row.module], String(row.layer), ...cellsIn(row)].map((text) => ({ text })),
+      [
+        'b' in row ? row.b : pairName(row),
+        'tensor' in row ? row.tensor : moduleNames[row.module],
+        String(row.layer),
+        ...cellsIn(row),
+      ].map((text) => ({ text })),
     ),
     notes: [
       ...measures.map(({ name, what }) => `${name}: ${what}.`),
