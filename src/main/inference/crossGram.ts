@@ -12,6 +12,7 @@ import {
 } from '#main/onnx/schema/onnx_pb.js';
 
 import { valueInfo } from './gram.ts';
+import { sessionOptions } from './providers.ts';
 
 /** Computes (X - s)'(Y - t) of two sets of rows in float64, through onnxruntime's GEMM. */
 export interface CrossGramKernel {
@@ -58,12 +59,7 @@ function crossGraph(): Uint8Array {
 }
 
 export async function openCrossGramKernel(threads: number): Promise<CrossGramKernel> {
-  const session = await InferenceSession.create(crossGraph(), {
-    executionProviders: ['cpu'],
-    logSeverityLevel: 4,
-    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-    extra: { session: { 'session.intra_op.allow_spinning': '0' } },
-  });
+  const session = await InferenceSession.create(crossGraph(), sessionOptions('cpu', threads));
   return {
     async addTo(cross, x, y, rows, shiftX, shiftY) {
       const [dx, dy] = [shiftX.length, shiftY.length];
