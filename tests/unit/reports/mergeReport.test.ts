@@ -135,7 +135,7 @@ describe('the report of a merge', () => {
 
 describe('the report of a judgement', () => {
   it('draws every task over alpha with both ends, and the target against the others', async () => {
-    const judgement = judgeExperiment(scores, models, {})!;
+    const judgement = judgeExperiment({ scores }, models, {})!;
     expect(judgement).toMatchObject({ target: 'word', tasks: ['word', 'speaker'], modelIds: [1, 2, 3], recommended: 2 });
     const charts = judgementCharts(judgement);
     expect(charts.map(({ title }) => title)).toEqual(['LogME of word over alpha', 'LogME of speaker over alpha']);
@@ -159,17 +159,13 @@ describe('the report of a judgement', () => {
   });
 
   it('knows one task, another target and unit, and refuses what is no sweep', () => {
-    expect(judgeExperiment([], models, {})).toBeNull();
-    const speakerFirst = judgeExperiment(scores, models, { target: 'speaker', over: 'last' })!;
+    expect(judgeExperiment({ scores: [] }, models, {})).toBeNull();
+    const speakerFirst = judgeExperiment({ scores }, models, { target: 'speaker', over: 'last' })!;
     expect(speakerFirst).toMatchObject({ target: 'speaker', others: ['word'], over: 'last' });
-    const alone = judgeExperiment(
-      scores.filter(({ label }) => label === 'word'),
-      models,
-      {},
-    )!;
+    const alone = judgeExperiment({ scores: scores.filter(({ label }) => label === 'word') }, models, {})!;
     expect(paretoFigure(alone)).toBeNull();
-    expect(() => judgeExperiment(scores, models, { target: 'colour' })).toThrow('it has word, speaker');
+    expect(() => judgeExperiment({ scores }, models, { target: 'colour' })).toThrow('it has word, speaker');
     const plain = models.map((one) => ({ ...one, card: {} }));
-    expect(() => judgeExperiment(scores, plain, {})).toThrow('scored models, not merges');
+    expect(() => judgeExperiment({ scores }, plain, {})).toThrow('scored models, not merges');
   });
 });

@@ -9,7 +9,7 @@ import type { FloatDtype } from '#main/merging/rounding.ts';
 import type { MergeOutline, MergeResult } from '#main/weights/mergeModels.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { collect, integer, list, number, sweep } from '../options.ts';
+import { collect, integer, list, methodNames, number, sweep } from '../options.ts';
 import { log, print, printJson } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
@@ -74,13 +74,6 @@ function dtype(text: string): FloatDtype | undefined {
   const found = Object.hasOwn(dtypeNames, text.toLowerCase()) ? dtypeNames[text.toLowerCase()] : undefined;
   if (!found) throw new InvalidArgumentError('Give keep, float32, float16, bfloat16 or float64.');
   return found;
-}
-
-function methodNames(text: string): string[] {
-  const names = list(text);
-  for (const name of names)
-    if (!mergeMethodIds().includes(name)) throw new InvalidArgumentError(`Allowed choices are ${mergeMethodIds().join(', ')}.`);
-  return names;
 }
 
 function schedules(options: {
