@@ -1,12 +1,13 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 import type { MergeInput } from '#main/api/weights.ts';
-import type { AlphaSchedule, LayerCurve } from '#main/merging/alpha.ts';
+import type { AlphaSchedule } from '#main/merging/alpha.ts';
 import { type TensorModule, tensorModules } from '#main/merging/names.ts';
 import { headRules } from '#main/merging/plan.ts';
 import { mergeMethod, mergeMethodIds, mergeMethods } from '#main/merging/registry.ts';
 import type { FloatDtype } from '#main/merging/rounding.ts';
 import type { MergeOutline, MergeResult } from '#main/weights/mergeModels.ts';
+import { type LayerCurve } from '#shared/alphaCurve.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { collect, integer, list, methodNames, number, sweep } from '../options.ts';
