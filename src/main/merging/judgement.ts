@@ -209,8 +209,9 @@ function recommend(
     `Of them ${name(best)} is ${lowerIsBetter.has(target) ? 'best (lowest)' : 'highest'} on ${target}: ${shares(best)}.`,
   );
   if (chosen !== best) {
+    const keeps = generality(chosen) > generality(best) ? 'keeps more elsewhere' : 'is nearer to the pre-trained model';
     sentences.push(
-      `${capital(chosen, name(chosen))} cannot be told apart from it there and ${others.length === 0 ? 'is nearer to the pre-trained model' : 'keeps more elsewhere'} (${shares(chosen)}), so it is the one to take.`,
+      `${capital(chosen, name(chosen))} cannot be told apart from it there and ${keeps} (${shares(chosen)}), so it is the one to take.`,
     );
   }
   if (chosen === base && best === base && summit !== base)

@@ -386,13 +386,15 @@ function judgementTable(judgement: ProjectJudgement): TableFigure {
   const tasks = [target, ...others];
   const values = members.flatMap(({ tasks: own }) => own.map(({ value }) => value));
   const decimals = decimalsFor(Math.max(...values) - Math.min(...values) || 1);
+  /** Only where a model stands by a single one. */
+  const hasLayers = members.some((member) => member.tasks.some(({ layer }) => layer !== null));
   const spread = tasks.filter((task) => scales[task] === 'spread');
   return {
     title: `Merges judged by ${tasks.join(', ')}`,
     columns: [
       left('model'),
       right('alpha'),
-      ...tasks.flatMap((task) => [right(task), right('layer')]),
+      ...tasks.flatMap((task) => (hasLayers ? [right(task), right('layer')] : [right(task)])),
       right(`${target} %`),
       ...(others.length > 0 ? [right('others %')] : []),
       left('front'),
@@ -402,7 +404,7 @@ function judgementTable(judgement: ProjectJudgement): TableFigure {
       ...cells(member.alpha ?? ''),
       ...tasks.flatMap((task) => {
         const { value, layer } = member.tasks.find((one) => one.task === task)!;
-        return cells(formatNumber(value, decimals), layer ?? '');
+        return hasLayers ? cells(formatNumber(value, decimals), layer ?? '') : cells(formatNumber(value, decimals));
       }),
       ...cells(percent(member.target)),
       ...(others.length > 0 ? cells(percent(member.others)) : []),

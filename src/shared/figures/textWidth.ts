@@ -25,27 +25,13 @@ export function textWidth(text: string, size: number, bold = false): number {
 /** Stands between two names of one label. */
 export const nameDash = ' – ';
 
-/**
- * A label cut in its middle until it fits: its ends say more. Of a pair of names with a dash between, the longer one is cut first.
- * Nothing is cut to less than a letter on both sides of the dots.
- */
+/** Text cut in its middle until it fits, down to a letter on both sides of the dots: its ends say more. */
 export function shortText(text: string, fits: (text: string) => boolean): string {
-  const names = text.split(nameDash).map((name) => [...name]);
-  const kept = names.map(({ length }) => length);
-  const shown = (): string =>
-    names
-      .map((letters, i) => {
-        const ends = kept[i] - 1;
-        if (kept[i] === letters.length) return letters.join('');
-        return [...letters.slice(0, Math.ceil(ends / 2)), '…', ...letters.slice(letters.length - Math.floor(ends / 2))].join('');
-      })
-      .join(nameDash);
-  let label = shown();
-  while (!fits(label) && Math.max(...kept) > 3) {
-    kept[kept.indexOf(Math.max(...kept))]--;
-    label = shown();
-  }
-  return label;
+  const letters = [...text];
+  let shown = text;
+  for (let ends = letters.length - 1; ends >= 2 && !fits(shown); ends--)
+    shown = [...letters.slice(0, Math.ceil(ends / 2)), '…', ...letters.slice(letters.length - Math.floor(ends / 2))].join('');
+  return shown;
 }
 
 /** Lines of `text` no wider than `width`: broken after spaces, hyphens, slashes, dots and underscores, inside a word only when it must be. */

@@ -56,13 +56,25 @@ const percent = (share: number | null): string => (share === null ? '' : (100 * 
 
 function standingTable({ members, recommended, bestMerge, target, others }: Judgement): string {
   const tasks = [target, ...others];
+  const hasLayers = members.some((member) => member.tasks.some(({ layer }) => layer !== null));
   const of = (member: MemberStanding, task: string) => member.tasks.find((one) => one.task === task)!;
   return formatTable(
-    ['model', 'alpha', ...tasks.flatMap((task) => [task, 'layer']), `${target} %`, 'others %', 'front', ''],
+    [
+      'model',
+      'alpha',
+      ...tasks.flatMap((task) => (hasLayers ? [task, 'layer'] : [task])),
+      `${target} %`,
+      'others %',
+      'front',
+      '',
+    ],
     members.map((member, index) => [
       member.id,
       member.alpha,
-      ...tasks.flatMap((task) => [digits(of(member, task).value), of(member, task).layer ?? '']),
+      ...tasks.flatMap((task) => {
+        const { value, layer } = of(member, task);
+        return hasLayers ? [digits(value), layer ?? ''] : [digits(value)];
+      }),
       percent(member.target),
       percent(member.others),
       member.onFront ? 'front' : '',

@@ -108,6 +108,8 @@ const percent = (share: number | null): string => (share === null ? '–' : form
 export function judgedTable(judgement: Judgement): TableFigure {
   const { members, target, others, recommended, axes, tolerance, scales } = judgement;
   const tasks = [target, ...others];
+  /** Only where a model stands by a single one. */
+  const hasLayers = members.some((member) => member.tasks.some(({ layer }) => layer !== null));
   return {
     title: 'Members',
     columns: [
@@ -122,7 +124,7 @@ export function judgedTable(judgement: Judgement): TableFigure {
         : []),
       ...tasks.flatMap((task) => [
         { name: `${axes[task].name}, ${task}`, align: 'right' as const },
-        { name: 'layer', align: 'right' as const },
+        ...(hasLayers ? [{ name: 'layer', align: 'right' as const }] : []),
       ]),
       { name: '', align: 'left' },
     ],
@@ -138,7 +140,10 @@ export function judgedTable(judgement: Judgement): TableFigure {
         : []),
       ...tasks.flatMap((task) => {
         const own = member.tasks.find((standing) => standing.task === task);
-        return [{ text: own ? formatNumber(own.value, 3) : '–' }, { text: own?.layer == null ? '–' : String(own.layer) }];
+        return [
+          { text: own ? formatNumber(own.value, 3) : '–' },
+          ...(hasLayers ? [{ text: own?.layer == null ? '–' : String(own.layer) }] : []),
+        ];
       }),
       {
         text: [
