@@ -92,6 +92,18 @@ describe('foretune judge', () => {
     expect(result.merges.map((merge) => merge?.settings.density)).toEqual([undefined, undefined, 0.2, undefined]);
     expect(readFileSync(join(folder.path, 'probed', 'tasks.csv'), 'utf8')).toContain(',Probe accuracy,sum,');
     expect(readdirSync(join(cache, 'graphs'))).toEqual([]);
+
+    // A member that is not written has the probes of the written one.
+    const written = ['--base', base, '--finetuned', asr, '--method', 'ties', '--alpha', '0.5', '--out', 'ties'];
+    expect((await run(['merge', ...written])).code).toBe(0);
+    const probed = await run([
+      ...['probe', '--model', 'ties', '--data', manifest, '--label', 'word', '--label', 'speaker', '--heads', 'weighted-sum'],
+      ...['--controls', 'none', '--layers', '2,6', '--sample', '60', '--resamples', '40'],
+      ...['--provider', 'cpu', '--threads', '1', '--json'],
+    ]);
+    const { weighted } = JSON.parse(probed.stdout) as { weighted: { label: string; value: number }[] };
+    const member = result.members[2].tasks.map(({ task, value }) => [task, value]);
+    expect(Object.fromEntries(weighted.map(({ label, value }) => [label, value]))).toEqual(Object.fromEntries(member));
   });
 
   it('says which alpha to take and why', async () => {

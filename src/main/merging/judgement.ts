@@ -183,6 +183,7 @@ function recommend(
   base: Weighed | undefined,
   { target, tolerance, lowerIsBetter }: Judgeable,
   others: readonly string[],
+  scale: 'chance' | 'spread',
 ): Pick<Judgement, 'recommended' | 'bestMerge' | 'reason'> {
   if (!base || members.length < 2)
     return {
@@ -196,8 +197,10 @@ function recommend(
   const keepers = members.filter(({ standing }) => standing.loses !== true);
   const { best, chosen } = choose(keepers);
   const elsewhere = others.length === 1 ? others[0] : `the ${others.length} other tasks`;
+  const whole =
+    scale === 'chance' ? "of the pre-trained model's lead over chance" : "of the pre-trained model, by the members' spread,";
   const shares = ({ standing }: Weighed) =>
-    `${percent(standing.target)} of the pre-trained model's lead over chance on ${target}${standing.others === null ? '' : `, ${percent(standing.others)} on ${elsewhere}`}`;
+    `${percent(standing.target)} ${whole} on ${target}${standing.others === null ? '' : `, ${percent(standing.others)} on ${elsewhere}`}`;
   const sentences =
     others.length === 0
       ? ['No other task was scored, so what is lost in generality is unknown.']
@@ -325,6 +328,6 @@ export function judge(judgeable: Judgeable): Judgement {
     tolerance,
     scales,
     members: weighed.map(({ standing }) => standing),
-    ...recommend(weighed, pretrained, judgeable, others),
+    ...recommend(weighed, pretrained, judgeable, others, scales[target]),
   };
 }

@@ -151,7 +151,8 @@ describe('a judgement of merges', () => {
         chance: [],
       })),
     }));
-    const { scales, members: standings, recommended } = judge({ ...usual, members: bare, tolerance: 0.2 });
+    const { scales, members: standings, recommended, reason } = judge({ ...usual, members: bare, tolerance: 0.2 });
+    expect(reason).toContain("160.0 % of the pre-trained model, by the members' spread, on word");
     expect(scales).toEqual({ word: 'spread', speaker: 'spread' });
     expect(standings.map(({ target }) => target)).toEqual(
       [1, 1.4, 1.6, 1.8, 2].map((share) => expect.closeTo(share, 12) as number),
