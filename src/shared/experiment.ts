@@ -82,6 +82,7 @@ export const scoringSettingsSchema = z.object({
   sample: z.number().int().positive().optional(),
 });
 export type ScoringSettings = z.infer<typeof scoringSettingsSchema>;
+export type ScoringSettingsInput = z.input<typeof scoringSettingsSchema>;
 
 /** How the machine is used: recorded, but no part of what decides whether two runs are the same. */
 export const machineSettingsSchema = z.object({

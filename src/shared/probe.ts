@@ -60,6 +60,7 @@ export const probeSettingsSchema = z.object({
   sample: z.number().int().positive().optional(),
 });
 export type ProbeSettings = z.infer<typeof probeSettingsSchema>;
+export type ProbeSettingsInput = z.input<typeof probeSettingsSchema>;
 
 export const probeSpecSchema = z.object({
   /** Tells it from a specification of scores. */

@@ -49,6 +49,63 @@ describe('foretune judge', () => {
     expect(JSON.parse(again.stdout)).toEqual(result);
   });
 
+  it('judges methods and alphas by probes, of which each task has its own measure', async () => {
+    const { code, stdout, stderr } = await run([
+      ...[
+        'judge',
+        '--measure',
+        'probe',
+        '--base',
+        base,
+        '--finetuned',
+        asr,
+        '--data',
+        manifest,
+        '--label',
+        'word',
+        '--label',
+        'speaker',
+      ],
+      ...['--method', 'linear,ties', '--alphas', '0.5', '--layers', '2,6', '--sample', '60', '--resamples', '40'],
+      ...['--provider', 'cpu', '--threads', '1', '--csv', 'probed', '--json'],
+    ]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('training heads')]);
+    const result = JSON.parse(stdout) as ProjectJudgement;
+    expect(result).toMatchObject({
+      measure: 'probe',
+      metricName: 'Probe accuracy',
+      over: 'sum',
+      unit: 'utterance',
+      axes: { word: { name: 'Probe accuracy', higherIsBetter: true } },
+      lines: [
+        { method: 'linear', members: [0, 1, 3] },
+        { method: 'ties', members: [0, 2] },
+      ],
+    });
+    expect(result.members.map(({ method, alpha }) => [method, alpha])).toEqual([
+      ['', 0],
+      ['linear', 0.5],
+      ['ties', 0.5],
+      ['linear', 1],
+    ]);
+    expect(result.members.flatMap(({ tasks }) => tasks).every(({ value }) => value >= 0 && value <= 1)).toBe(true);
+    expect(result.merges.map((merge) => merge?.settings.density)).toEqual([undefined, undefined, 0.2, undefined]);
+    expect(readFileSync(join(folder.path, 'probed', 'tasks.csv'), 'utf8')).toContain(',Probe accuracy,sum,');
+    expect(readdirSync(join(cache, 'graphs'))).toEqual([]);
+
+    // A member that is not written has the probes of the written one.
+    const written = ['--base', base, '--finetuned', asr, '--method', 'ties', '--alpha', '0.5', '--out', 'ties'];
+    expect((await run(['merge', ...written])).code).toBe(0);
+    const probed = await run([
+      ...['probe', '--model', 'ties', '--data', manifest, '--label', 'word', '--label', 'speaker', '--heads', 'weighted-sum'],
+      ...['--controls', 'none', '--layers', '2,6', '--sample', '60', '--resamples', '40'],
+      ...['--provider', 'cpu', '--threads', '1', '--json'],
+    ]);
+    const { weighted } = JSON.parse(probed.stdout) as { weighted: { label: string; value: number }[] };
+    const member = result.members[2].tasks.map(({ task, value }) => [task, value]);
+    expect(Object.fromEntries(weighted.map(({ label, value }) => [label, value]))).toEqual(Object.fromEntries(member));
+  });
+
   it('says which alpha to take and why', async () => {
     // Enough speech to tell the members apart: 60 words in four groups are not.
     const { code, stdout } = await run([
@@ -71,6 +128,10 @@ describe('foretune judge', () => {
     ['two ways to name alphas', ['--alphas', '0.5', '--sweep', '3']],
     ['a target that is no label', ['--target', 'colour']],
     ['two scores', ['--metrics', 'logme,lda']],
+    ['a score of probes', ['--measure', 'probe']],
+    ['a head of scores', ['--test', '0.3']],
+    ['a weighted sum of scores', ['--over', 'sum']],
+    ['a method that there is not', ['--method', 'linear,magic']],
     ['an endless sweep', ['--sweep', '0:1:0']],
   ])('calls %s a wrong usage', async (_, options) => {
     expect((await run([...judgement, ...options])).code).toBe(2);

@@ -114,6 +114,10 @@ const screens: Record<string, (page: Page) => Promise<unknown>> = {
     await goTo(page, '/merge/judge');
     return page.waitForSelector(mark('judge-word'));
   },
+  'judging a sweep by probes': async (page) => {
+    await page.click(mark('judge-measure-probe'));
+    return page.click('summary:has-text("Probes, parts and sample")');
+  },
   'training recipe': async (page) => {
     await goTo(page, '/merge/recipe');
     return page.waitForSelector(mark('recipe-write'));

@@ -234,6 +234,45 @@ describe('a sweep', () => {
   });
 });
 
+describe('a sweep of methods', () => {
+  it('is judged by probes with a line per method, and offers a merge where a model that is there already is looked at', async () => {
+    await goTo(page, '/merge/judge');
+    await page.waitForSelector(mark('judge-run'));
+    await choose(asr);
+    await page.click(mark('judge-measure-probe'));
+    await chooseOption(page, 'judge-methods', 'TIES');
+    await page.keyboard.press('Escape');
+    await page.locator(`${mark('judge-members')} input`).fill('2');
+    await page.keyboard.press('Tab');
+    // Alpha 1 by TIES is no fine-tuned model; by Speech-FT it is.
+    await expect.poll(() => page.textContent(mark('judge-members'))).toContain('3 models to run');
+    for (const label of ['word', 'speaker']) await page.locator(`${mark(`judge-${label}`)} input`).check();
+    await page.locator(`${mark('judge-members')} input`).fill('3');
+    await page.keyboard.press('Tab');
+    await page.click('summary:has-text("Probes, parts and sample")');
+    await chooseOption(page, 'judge-split', 'split');
+    await page.getByLabel('Sample of utterances').fill('90');
+    await page.keyboard.press('Tab');
+    await page.click(mark('judge-run'));
+    await page.locator(mark('rail-job')).waitFor();
+    await page.locator(mark('rail-job')).waitFor({ state: 'detached', timeout: 120_000 });
+    await expect.poll(() => page.textContent('main'), { timeout: 20_000 }).toContain('ties at alpha 1');
+    await expect.poll(() => page.textContent('main')).toContain('Probe accuracy, speaker');
+    expect(await page.textContent('main')).toContain('weighted sum of layers, measured on held-out utterances');
+    await chooseOption(page, 'drawn-task', 'word');
+    expect(await save('the curves', 'svg')).toContain('What merging keeps on word, by alpha');
+
+    await page.getByRole('button', { name: 'pre-trained', exact: true }).click();
+    expect(await page.textContent(mark('nothing-to-write'))).toContain('the pre-trained model as it is');
+    expect(await page.textContent(mark('write-member'))).toMatch(/^Write (linear|ties) at alpha [\d.]+ instead$/);
+    await page.getByRole('button', { name: 'ties at alpha 0.5', exact: true }).click();
+    expect(await page.locator(mark('nothing-to-write')).count()).toBe(0);
+    await page.click(mark('write-member'));
+    await page.waitForSelector(mark('written-model'));
+    expect(recipe(join(home.path, `${asr}-ties-0.5`))).toMatchObject({ method: 'ties', settings: { density: 0.2 } });
+  });
+});
+
 describe('a recipe for stable fine-tuning', () => {
   it('is written with the command that runs it', async () => {
     await goTo(page, '/merge/recipe');

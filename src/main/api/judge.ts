@@ -4,11 +4,12 @@ import * as z from 'zod';
 
 import { measureDrift } from '#main/jobs/drift.ts';
 import { layerRules } from '#main/merging/judgement.ts';
+import { type Project } from '#main/project/project.ts';
 import { type FigureReport, writeFigureReport } from '#main/reports/figureReport.ts';
-import { judgeExperiment } from '#main/reports/judgement.ts';
+import { type JudgedResults, judgeExperiment } from '#main/reports/judgement.ts';
 import { comparisonReport, judgementReport, mergeReport } from '#main/reports/mergeReport.ts';
 import { compareModels } from '#main/weights/compareModels.ts';
-import { judgeSpec } from '#main/weights/judgeSpec.ts';
+import { sweepModels } from '#main/weights/judgeSpec.ts';
 import { readRecipe } from '#main/weights/recipe.ts';
 import { writeTrainingRecipe } from '#main/weights/trainingRecipe.ts';
 import { driftSchema } from '#shared/drift.ts';
@@ -21,25 +22,34 @@ import {
   scoringSpecSchema,
 } from '#shared/experiment.ts';
 import { alphaScheduleSchema, memberSchema, mergeSettingsSchema } from '#shared/merge.ts';
+import { experimentSpecSchema, probeSettingsSchema, probeSpecSchema } from '#shared/probe.ts';
 import { recipeKinds, stableSettingsSchema } from '#shared/recipe.ts';
 import { unitSchema } from '#shared/score.ts';
 
 import { type Context } from './context.ts';
-import { allowFiles, startScoring } from './jobs.ts';
+import { allowFiles, startProbing, startScoring } from './jobs.ts';
 import { procedure } from './procedure.ts';
 
-const judgeSchema = z.object({
-  project: z.string(),
-  name: z.string().optional(),
-  base: z.string().min(1),
-  finetuned: memberSchema.shape.finetuned,
-  method: z.string().default('linear'),
-  alphas: z.array(alphaScheduleSchema).min(1).max(201),
-  settings: mergeSettingsSchema.default({ density: 0.2, scope: 'global', rescale: 'bernoulli', seed: 0 }),
-  data: dataChoiceSchema,
-  scoring: scoringSettingsSchema,
-  machine: machineSettingsSchema,
-});
+const judgeSchema = z
+  .object({
+    project: z.string(),
+    name: z.string().optional(),
+    base: z.string().min(1),
+    finetuned: memberSchema.shape.finetuned,
+    method: z.string().default('linear'),
+    /** Other methods of the same sweep, each at every alpha. */
+    alsoBy: z.array(z.string()).max(32).default([]),
+    alphas: z.array(alphaScheduleSchema).min(1).max(201),
+    settings: mergeSettingsSchema.default({ density: 0.2, scope: 'global', rescale: 'bernoulli', seed: 0 }),
+    data: dataChoiceSchema,
+    /** By what the members are judged. */
+    scoring: scoringSettingsSchema.optional(),
+    probing: probeSettingsSchema.optional(),
+    machine: machineSettingsSchema,
+  })
+  .refine(({ scoring, probing }) => (scoring === undefined) !== (probing === undefined), {
+    message: 'Merges are judged by scores or by probes: give "scoring" or "probing", one of the two.',
+  });
 export type JudgeInput = z.input<typeof judgeSchema>;
 
 const driftInputSchema = z.object({
@@ -65,6 +75,11 @@ const judgementSchema = z.object({
   unit: unitSchema.optional(),
   metric: z.string().optional(),
 });
+
+/** What an experiment gave so far. */
+function resultsOf(project: Project, experiment: number): JudgedResults {
+  return { scores: project.scores(experiment), sums: project.layerSums(experiment) };
+}
 
 /** What a report may be about. */
 const reportedSchema = z.discriminatedUnion('kind', [
@@ -96,13 +111,13 @@ async function reportOf(input: z.infer<typeof reportedSchema>, { files, projects
       const { project: key, experiment, kind: _kind, ...choice } = input;
       const { project } = projects.get(key);
       const found = project.experiments().find(({ id }) => id === experiment);
-      const judgement = judgeExperiment(project.scores(experiment), project.models(), choice);
+      const judgement = judgeExperiment(resultsOf(project, experiment), project.models(), choice);
       if (!found || !judgement)
         throw new ForetuneError('invalid-data', 'There is nothing to report yet: no merge of this experiment is scored.');
-      const { models, data } = scoringSpecSchema.parse(found.spec);
+      const { models, data } = experimentSpecSchema.parse(found.spec);
       const tuned = [...new Set(models.flatMap(({ merge }) => merge?.finetuned ?? []))];
       return judgementReport(found.name, judgement, [
-        `Pre-trained: ${models[0].path}. Fine-tuned: ${tuned.join(', ')}. Scored on ${data.path} by ${judgement.unit}.`,
+        `Pre-trained: ${models[0].path}. Fine-tuned: ${tuned.join(', ')}. ${judgement.measure === 'probe' ? 'Probed' : 'Scored'} on ${data.path} by ${judgement.unit}.`,
       ]);
     }
   }
@@ -110,13 +125,19 @@ async function reportOf(input: z.infer<typeof reportedSchema>, { files, projects
 
 export const judgeProcedures = {
   /**
-   * Scores the members of a sweep, none of which is written, with the pre-trained and every fine-tuned model as its ends: as a scoring job,
-   * which `jobs.follow`, `jobs.cancel` and `jobs.resume` know.
+   * Scores or probes the members of a sweep, none of which is written, with the pre-trained and every fine-tuned model as its ends: as a job
+   * of scores or of probes, which `jobs.follow`, `jobs.cancel` and `jobs.resume` know.
    */
-  judge: procedure.input(judgeSchema).handler(({ input: { project, name, machine, scoring, ...input }, context }) => {
-    const spec = scoringSpecSchema.parse(judgeSpec({ ...input, scoring }));
-    allowFiles(context, spec);
-    return startScoring(context, project, spec, machine, name ?? `Merges of ${scoring.labels.join(', ')}`);
+  judge: procedure.input(judgeSchema).handler(({ input, context }) => {
+    const { project, name, machine, data, method, alsoBy, scoring, probing, ...sweep } = input;
+    const models = sweepModels({ ...sweep, methods: [method, ...alsoBy] });
+    allowFiles(context, { models, data });
+    if (probing) {
+      const spec = probeSpecSchema.parse({ models, data, settings: probing });
+      return startProbing(context, project, spec, machine, name ?? `Merges of ${probing.labels.join(', ')}, by probes`);
+    }
+    const spec = scoringSpecSchema.parse({ models, data, settings: scoring });
+    return startScoring(context, project, spec, machine, name ?? `Merges of ${spec.settings.labels.join(', ')}`);
   }),
 
   /** How far features moved: CKA of each layer between any two of some models (merges need not be written), on the user's audio. */
@@ -147,7 +168,7 @@ export const judgeProcedures = {
   /** How the members of a judged sweep stand, with a recommendation; those scored so far. Null before the first. */
   judgement: procedure.input(judgementSchema).handler(({ input: { project: key, experiment, ...choice }, context }) => {
     const { project } = context.projects.get(key);
-    return project.transaction(() => judgeExperiment(project.scores(experiment), project.models(), choice));
+    return project.transaction(() => judgeExperiment(resultsOf(project, experiment), project.models(), choice));
   }),
 
   /** Writes a comparison, a merge or a judgement as PDF, CSV, LaTeX or SVG. */

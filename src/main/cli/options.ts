@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 
+import { mergeMethodIds } from '#main/merging/registry.ts';
 import { metricIds, metrics } from '#main/scoring/registry.ts';
 import { type MachineSettings, machineSettingsSchema, providerSchema } from '#shared/experiment.ts';
 
@@ -31,6 +32,21 @@ export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);
   return value;
+}
+
+/** A share of something, neither none nor all of it. */
+export function share(value: string): number {
+  const number = Number(value);
+  if (!(number > 0 && number < 1)) throw new InvalidArgumentError('Give a share between 0 and 1.');
+  return number;
+}
+
+/** Merge methods, several with commas. */
+export function methodNames(text: string): string[] {
+  const names = list(text);
+  for (const name of names)
+    if (!mergeMethodIds().includes(name)) throw new InvalidArgumentError(`Allowed choices are ${mergeMethodIds().join(', ')}.`);
+  return names;
 }
 
 const round6 = (value: number): number => Number(value.toFixed(6));

@@ -1,9 +1,7 @@
+import { type LayerCurve, onCurve } from '#shared/alphaCurve.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type TensorModule } from './names.ts';
-
-/** Points [layer, alpha] in ascending order of layers, between which alpha is interpolated and beyond which it stays. */
-export type LayerCurve = readonly (readonly [layer: number, alpha: number])[];
 
 /** How far to go from the pre-trained model (0) towards what was learned (1): for all, by module, and by name; the last rule that fits wins. */
 export interface AlphaSchedule {
@@ -18,16 +16,6 @@ export interface TensorPlace {
   canonical: string;
   module: TensorModule;
   layer: number;
-}
-
-function onCurve(curve: number | LayerCurve, layer: number): number {
-  if (typeof curve === 'number') return curve;
-  const after = curve.findIndex(([at]) => at >= layer);
-  if (after === -1) return curve[curve.length - 1][1];
-  const [right, high] = curve[after];
-  if (after === 0 || right === layer) return high;
-  const [left, low] = curve[after - 1];
-  return low + ((high - low) * (layer - left)) / (right - left);
 }
 
 const patterns = new Map<string, RegExp>();

@@ -1,19 +1,29 @@
 import { jackknifeInterval } from '#main/scoring/jackknife.ts';
 import { probabilityAbove, type Replicated } from '#main/scoring/rankTable.ts';
 
-/** What stands for a model's layers: its best one, the mean over all, or the last one. */
-export const layerRules = ['best', 'mean', 'last'] as const;
+/** What stands for a model's layers: their learned weighted sum (of probes), its best one, the mean over all, or the last one. */
+export const layerRules = ['sum', 'best', 'mean', 'last'] as const;
 export type LayerRule = (typeof layerRules)[number];
+
+export const layerRuleTexts: Record<LayerRule, string> = {
+  sum: 'learned weighted sum of layers',
+  best: 'best layer of each',
+  mean: 'mean over layers',
+  last: 'last layer',
+};
 
 /** The pre-trained model, one that was fine-tuned from it, or a merge of the two. */
 export type MemberRole = 'base' | 'finetuned' | 'merge';
 
-/** Scores of one model, or of a control, on one task: a score per layer, all of the same groups of utterances. */
+/** A score of one layer, or of a weighted sum of layers, whose layer is null. */
+export type LayerScore = { layer: number | null } & Replicated;
+
+/** Scores of one model on one task: one per layer, or a single one of the weighted sum; all of the same groups of utterances. */
 export interface TaskScores {
   task: string;
-  layers: readonly ({ layer: number } & Replicated)[];
+  layers: readonly LayerScore[];
   /** The same with shuffled labels: what chance gives. Empty where that was not scored. */
-  chance: readonly ({ layer: number } & Replicated)[];
+  chance: readonly LayerScore[];
 }
 
 export interface JudgedMember {
@@ -31,7 +41,8 @@ export interface Judgeable {
   /** The task to gain on; the others are those to keep. */
   target: string;
   over: LayerRule;
-  higherIsBetter: boolean;
+  /** Tasks on which lower scores are better, such as those told by an error rate. */
+  lowerIsBetter: ReadonlySet<string>;
   /** Share of what the pre-trained model has over chance on the other tasks that may be given up. */
   tolerance: number;
 }
@@ -39,7 +50,7 @@ export interface Judgeable {
 /** How a member stands on a task. */
 export interface TaskStanding {
   task: string;
-  /** Layer the score is of; null for a mean over layers. */
+  /** Layer the score is of; null for a mean or a sum over layers. */
   layer: number | null;
   value: number;
   low: number | null;
@@ -78,6 +89,8 @@ export interface Judgement {
   members: MemberStanding[];
   /** Index of the member to take; null where there is none to compare. */
   recommended: number | null;
+  /** Index of the merge to take where it has to be one: the recommended member, unless that is one of the models merged. Null without merges. */
+  bestMerge: number | null;
   reason: string;
 }
 
@@ -97,13 +110,9 @@ function combine(parts: readonly Replicated[], statistic: (values: number[]) => 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** What stands for a model's layers on a task. */
-function overLayers(
-  layers: readonly ({ layer: number } & Replicated)[],
-  over: LayerRule,
-  higherIsBetter: boolean,
-): { layer: number | null } & Replicated {
+function overLayers(layers: readonly LayerScore[], over: LayerRule, higherIsBetter: boolean): LayerScore {
   if (over === 'mean') return { layer: null, ...combine(layers, mean) };
-  if (over === 'last') return layers.reduce((last, one) => (one.layer > last.layer ? one : last));
+  if (over === 'last') return layers.reduce((last, one) => ((one.layer ?? 0) > (last.layer ?? 0) ? one : last));
   return layers.reduce((best, one) => ((higherIsBetter ? one.value > best.value : one.value < best.value) ? one : best));
 }
 
@@ -149,6 +158,22 @@ function markFront(members: readonly Weighed[]): void {
   }
 }
 
+const generality = ({ standing }: Weighed): number => standing.others ?? 0;
+
+const higher = (a: Weighed, b: Weighed): Weighed => (b.target.value > a.target.value ? b : a);
+
+/** The best of some on the target, and the one to take: that which keeps most of those not distinguishable from it there (of equals the smallest alpha). */
+function choose(keepers: readonly Weighed[]): { best: Weighed; chosen: Weighed } {
+  const best = keepers.reduce(higher);
+  const equal = keepers.filter((member) => member === best || !isBelow(member.target, best.target));
+  const chosen = equal.reduce((a, b) =>
+    generality(b) > generality(a) || (generality(b) === generality(a) && (b.standing.alpha ?? 1) < (a.standing.alpha ?? 1))
+      ? b
+      : a,
+  );
+  return { best, chosen };
+}
+
 /**
  * The member to take: among those that do not distinguishably give up more than the tolerance on the other tasks, the best on the
  * target; of those not distinguishable from it there, the one that keeps most of the others (and of equals the smallest alpha).
@@ -156,37 +181,40 @@ function markFront(members: readonly Weighed[]): void {
 function recommend(
   members: readonly Weighed[],
   base: Weighed | undefined,
-  { target, tolerance, higherIsBetter }: Judgeable,
+  { target, tolerance, lowerIsBetter }: Judgeable,
   others: readonly string[],
-): { recommended: number | null; reason: string } {
+  scale: 'chance' | 'spread',
+): Pick<Judgement, 'recommended' | 'bestMerge' | 'reason'> {
   if (!base || members.length < 2)
-    return { recommended: null, reason: 'There is nothing to recommend before the pre-trained model and a merge are scored.' };
-  const methods = new Set(members.filter(({ standing }) => standing.role === 'merge').map(({ standing }) => standing.method))
-    .size;
+    return {
+      recommended: null,
+      bestMerge: null,
+      reason: 'There is nothing to recommend before the pre-trained model and a merge are scored.',
+    };
+  const merges = members.filter(({ standing }) => standing.role === 'merge');
+  const methods = new Set(merges.map(({ standing }) => standing.method)).size;
   const name = ({ standing }: Weighed) => called(standing, methods);
   const keepers = members.filter(({ standing }) => standing.loses !== true);
-  const best = keepers.reduce((a, b) => (b.target.value > a.target.value ? b : a));
-  const generality = ({ standing }: Weighed) => standing.others ?? 0;
-  const equal = keepers.filter((member) => member === best || !isBelow(member.target, best.target));
-  const chosen = equal.reduce((a, b) =>
-    generality(b) > generality(a) || (generality(b) === generality(a) && (b.standing.alpha ?? 1) < (a.standing.alpha ?? 1))
-      ? b
-      : a,
-  );
+  const { best, chosen } = choose(keepers);
   const elsewhere = others.length === 1 ? others[0] : `the ${others.length} other tasks`;
+  const whole =
+    scale === 'chance' ? "of the pre-trained model's lead over chance" : "of the pre-trained model, by the members' spread,";
   const shares = ({ standing }: Weighed) =>
-    `${percent(standing.target)} of the pre-trained model's lead over chance on ${target}${standing.others === null ? '' : `, ${percent(standing.others)} on ${elsewhere}`}`;
+    `${percent(standing.target)} ${whole} on ${target}${standing.others === null ? '' : `, ${percent(standing.others)} on ${elsewhere}`}`;
   const sentences =
     others.length === 0
       ? ['No other task was scored, so what is lost in generality is unknown.']
       : [
           `${keepers.length} of ${members.length} models keep ${percent(1 - tolerance)} of the pre-trained model's lead on ${elsewhere}, or cannot be told apart from that.`,
         ];
-  const summit = members.reduce((a, b) => (b.target.value > a.target.value ? b : a));
-  sentences.push(`Of them ${name(best)} is ${higherIsBetter ? 'highest' : 'best (lowest)'} on ${target}: ${shares(best)}.`);
+  const summit = members.reduce(higher);
+  sentences.push(
+    `Of them ${name(best)} is ${lowerIsBetter.has(target) ? 'best (lowest)' : 'highest'} on ${target}: ${shares(best)}.`,
+  );
   if (chosen !== best) {
+    const keeps = generality(chosen) > generality(best) ? 'keeps more elsewhere' : 'is nearer to the pre-trained model';
     sentences.push(
-      `${capital(name(chosen))} cannot be told apart from it there and ${others.length === 0 ? 'is nearer to the pre-trained model' : 'keeps more elsewhere'} (${shares(chosen)}), so it is the one to take.`,
+      `${capital(chosen, name(chosen))} cannot be told apart from it there and ${keeps} (${shares(chosen)}), so it is the one to take.`,
     );
   }
   if (chosen === base && best === base && summit !== base)
@@ -194,19 +222,36 @@ function recommend(
   else if (chosen === base) sentences.push(`No merge gains on ${target} by more than chance.`);
   else if (chosen.standing.role === 'finetuned')
     sentences.push('Merging gains nothing here: the fine-tuned model loses nothing.');
-  return { recommended: members.indexOf(chosen), reason: sentences.join(' ') };
+  const merge = chosen.standing.role === 'merge' ? chosen : bestOf(merges);
+  if (merge && merge !== chosen) {
+    const costs = merge.standing.loses === true ? ', though it gives up more than that elsewhere' : '';
+    sentences.push(`If it is to be a merge, take ${name(merge)}: ${shares(merge)}${costs}.`);
+  }
+  return {
+    recommended: members.indexOf(chosen),
+    bestMerge: merge ? members.indexOf(merge) : null,
+    reason: sentences.join(' '),
+  };
 }
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** The merge to take by the same rule; where all give up too much, the one that gives up least. */
+function bestOf(merges: readonly Weighed[]): Weighed | undefined {
+  const keepers = merges.filter(({ standing }) => standing.loses !== true);
+  if (keepers.length > 0) return choose(keepers).chosen;
+  return merges.toSorted((a, b) => generality(b) - generality(a))[0];
+}
+
+/** At the head of a sentence; names of models stay as they are. */
+const capital = ({ standing: { role, alpha } }: Weighed, text: string): string =>
+  role === 'finetuned' || alpha === null ? text : text.charAt(0).toUpperCase() + text.slice(1);
 
 /**
- * Judges merges of one base by transferability scores on several tasks. Scores of different tasks have different scales, so each
+ * Judges merges of one base by transferability scores, or probes, on several tasks. Scores of different tasks have different scales, so each
  * is told as its share of what the pre-trained model has over chance, as the SUPERB score counts from FBANK to SOTA (Speech-FT
  * eq. 5): 1 + (s - s_base) / (s_base - s_chance). All differences are told apart by paired replicates.
  */
 export function judge(judgeable: Judgeable): Judgement {
-  const { members: all, target, over, higherIsBetter, tolerance } = judgeable;
-  const sign = higherIsBetter ? 1 : -1;
+  const { members: all, target, over, lowerIsBetter, tolerance } = judgeable;
   const tasks = all[0]?.tasks.map(({ task }) => task) ?? [];
   const others = tasks.filter((task) => task !== target);
   const members = all.filter((member) =>
@@ -217,6 +262,8 @@ export function judge(judgeable: Judgeable): Judgement {
   const shares = members.map(() => new Map<string, Replicated>());
   const standings = members.map(() => [] as TaskStanding[]);
   for (const task of tasks) {
+    const higherIsBetter = !lowerIsBetter.has(task);
+    const sign = higherIsBetter ? 1 : -1;
     const summaries = members.map((member) =>
       overLayers(member.tasks.find((own) => own.task === task)!.layers, over, higherIsBetter),
     );
@@ -281,6 +328,6 @@ export function judge(judgeable: Judgeable): Judgement {
     tolerance,
     scales,
     members: weighed.map(({ standing }) => standing),
-    ...recommend(weighed, pretrained, judgeable, others),
+    ...recommend(weighed, pretrained, judgeable, others, scales[target]),
   };
 }

@@ -1,7 +1,9 @@
+import { layerRuleTexts } from '#main/merging/judgement.ts';
 import { moduleNames, tensorModules } from '#main/merging/names.ts';
 import { type ModelComparison } from '#main/weights/compareModels.ts';
 import { chainOf, describeAlpha, type MergeRecipe } from '#main/weights/recipe.ts';
 import { type Drift } from '#shared/drift.ts';
+import { measureText } from '#shared/figures/axis.ts';
 import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 import { type LineChartFigure } from '#shared/figures/lineChart.ts';
 import { type ScatterFigure } from '#shared/figures/scatter.ts';
@@ -11,7 +13,6 @@ import { decimalsFor, formatNumber } from '#shared/figures/ticks.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type FigureReport, type FigureSection } from './figureReport.ts';
 import { type ProjectJudgement } from './judgement.ts';
-import { scoreAxis } from './scoreAxis.ts';
 
 const layerAxis = 'layer (hidden_states index; 0 is all before the first block)';
 const made = (): string => `made ${new Date().toISOString().slice(0, 10)} by Foretune ${packageJson.version}`;
@@ -305,40 +306,29 @@ export function mergeReport(name: string, recipe: MergeRecipe, comparison: Model
   };
 }
 
-/** Scores over alpha, a chart per task: merges on the line, with their intervals. */
-export function judgementCharts({ members, target, others, metric, over }: ProjectJudgement): LineChartFigure[] {
-  const methods = [...new Set(members.filter(({ role }) => role === 'merge').map(({ method }) => method))];
-  const layers = over === 'best' ? 'best layer of each' : over === 'mean' ? 'mean over layers' : 'last layer';
+/** Scores over alpha, a chart per task with a line per method, with their intervals. */
+export function judgementCharts({ members, target, others, axes, over, lines }: ProjectJudgement): LineChartFigure[] {
+  const isOnLine = new Set(lines.flatMap((line) => line.members));
+  const beside = members.filter(({ role }, index) => role === 'finetuned' && !isOnLine.has(index));
   return [target, ...others].map((task): LineChartFigure => {
     const point = (member: (typeof members)[number]) => {
       const { value: y, low, high } = member.tasks.find((one) => one.task === task)!;
       return { x: member.alpha!, y, low, high };
     };
-    const numbered = members.filter(({ alpha }) => alpha !== null);
-    const base = numbered.filter(({ role }) => role === 'base');
-    const ends = numbered.filter(({ role }) => role === 'finetuned');
-    // A line of one fine-tuned model ends in it; the merges of several do not.
-    const series = methods.map((method, index) => ({
+    const series = lines.map(({ method, members: own }, index) => ({
       id: method,
-      label: methods.length > 1 ? method : 'merges',
-      points: [
-        ...base,
-        ...numbered.filter((one) => one.role === 'merge' && one.method === method),
-        ...(ends.length === 1 && method === 'linear' ? ends : []),
-      ]
-        .map(point)
-        .sort((p, q) => p.x - q.x),
+      label: lines.length > 1 ? method : 'merges',
+      points: own.map((index) => point(members[index])),
       control: false,
       emphasis: index === 0,
     }));
-    const beside = ends.length === 1 && methods.includes('linear') ? [] : ends;
     return {
       kind: 'line-chart',
-      title: `${scoreAxis(metric).name} of ${task} over alpha`,
-      subtitle: `${layers}; bands: 95 % intervals; alpha 0 is the pre-trained model, 1 the fine-tuned one`,
+      title: `${axes[task].name} of ${task} over alpha`,
+      subtitle: `${layerRuleTexts[over]}; bands: 95 % intervals; alpha 0 is the pre-trained model, 1 the fine-tuned one`,
       xName: 'alpha',
       continuous: true,
-      score: scoreAxis(metric),
+      score: axes[task],
       series: [
         ...series,
         ...beside.map((end) => ({
@@ -354,7 +344,7 @@ export function judgementCharts({ members, target, others, metric, over }: Proje
 }
 
 /** What each member keeps of the other tasks against what it has on the target; null where there are no others. */
-export function paretoFigure({ members, target, others, recommended }: ProjectJudgement): ScatterFigure | null {
+export function paretoFigure({ members, target, others, recommended, lines }: ProjectJudgement): ScatterFigure | null {
   if (others.length === 0) return null;
   const share = (name: string) => ({ name, unit: 'share of the pre-trained model’s lead over chance', higherIsBetter: true });
   return {
@@ -363,38 +353,48 @@ export function paretoFigure({ members, target, others, recommended }: ProjectJu
     subtitle: 'no other member beats those on the front on both',
     x: share(others.length === 1 ? others[0] : 'other tasks'),
     y: share(target),
-    points: members.map(({ id, role, alpha, onFront, target: y, others: x, othersLow: low, othersHigh: high }, index) => ({
-      id,
-      label: alpha === null || role === 'finetuned' ? id : String(alpha),
-      group:
-        index === recommended
-          ? 'recommended'
-          : role === 'base'
-            ? 'pre-trained'
-            : role === 'finetuned'
-              ? 'fine-tuned'
-              : onFront
-                ? 'merge on the front'
-                : 'merge',
-      x: x!,
-      y,
-      low,
-      high,
-    })),
+    points: members.map(
+      ({ id, role, method, alpha, onFront, target: y, others: x, othersLow: low, othersHigh: high }, index) => ({
+        id,
+        label:
+          alpha === null || role === 'finetuned'
+            ? id
+            : lines.length > 1 && role === 'merge'
+              ? `${method} ${alpha}`
+              : String(alpha),
+        group:
+          index === recommended
+            ? 'recommended'
+            : role === 'base'
+              ? 'pre-trained'
+              : role === 'finetuned'
+                ? 'fine-tuned'
+                : onFront
+                  ? 'merge on the front'
+                  : 'merge',
+        x: x!,
+        y,
+        low,
+        high,
+      }),
+    ),
   };
 }
 
-function judgementTable({ members, target, others, recommended, scales, tolerance }: ProjectJudgement): TableFigure {
+function judgementTable(judgement: ProjectJudgement): TableFigure {
+  const { members, target, others, recommended, scales, tolerance, axes, measure, over } = judgement;
   const tasks = [target, ...others];
   const values = members.flatMap(({ tasks: own }) => own.map(({ value }) => value));
   const decimals = decimalsFor(Math.max(...values) - Math.min(...values) || 1);
+  /** Only where a model stands by a single one. */
+  const hasLayers = members.some((member) => member.tasks.some(({ layer }) => layer !== null));
   const spread = tasks.filter((task) => scales[task] === 'spread');
   return {
     title: `Merges judged by ${tasks.join(', ')}`,
     columns: [
       left('model'),
       right('alpha'),
-      ...tasks.flatMap((task) => [right(task), right('layer')]),
+      ...tasks.flatMap((task) => (hasLayers ? [right(task), right('layer')] : [right(task)])),
       right(`${target} %`),
       ...(others.length > 0 ? [right('others %')] : []),
       left('front'),
@@ -404,13 +404,14 @@ function judgementTable({ members, target, others, recommended, scales, toleranc
       ...cells(member.alpha ?? ''),
       ...tasks.flatMap((task) => {
         const { value, layer } = member.tasks.find((one) => one.task === task)!;
-        return cells(formatNumber(value, decimals), layer ?? '');
+        return hasLayers ? cells(formatNumber(value, decimals), layer ?? '') : cells(formatNumber(value, decimals));
       }),
       ...cells(percent(member.target)),
       ...(others.length > 0 ? cells(percent(member.others)) : []),
       ...cells(member.onFront ? 'yes' : ''),
     ]),
     notes: [
+      `${tasks.map((task) => `${task}: ${measureText(axes[task])}`).join('; ')}${measure === 'probe' ? ', held out' : ''}; ${layerRuleTexts[over]}.`,
       'Bold: recommended. Per cent: share of the pre-trained model’s lead over chance (shuffled labels).',
       ...(spread.length > 0
         ? [
@@ -475,11 +476,12 @@ export function judgementReport(name: string, judgement: ProjectJudgement, recip
       },
       {
         name: 'tasks',
-        columns: ['model', 'alpha', 'task', 'target', 'layer', 'value', 'ci_low', 'ci_high', 'share'],
+        columns: ['model', 'method', 'alpha', 'task', 'target', 'metric', 'over', 'layer', 'value', 'ci_low', 'ci_high', 'share'],
         rows: members.flatMap((one) =>
           [target, ...others].map((task) => {
             const { layer, value, low, high, share } = one.tasks.find((own) => own.task === task)!;
-            return [one.id, one.alpha, task, task === target, layer, value, low, high, share];
+            const { name } = judgement.axes[task];
+            return [one.id, one.method, one.alpha, task, task === target, name, judgement.over, layer, value, low, high, share];
           }),
         ),
       },

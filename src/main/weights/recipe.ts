@@ -2,11 +2,12 @@ import { join } from 'node:path';
 
 import * as z from 'zod';
 
-import { type AlphaSchedule, type LayerCurve } from '#main/merging/alpha.ts';
+import { type AlphaSchedule } from '#main/merging/alpha.ts';
 import { type MergeMethod, type MergeSettings } from '#main/merging/method.ts';
 import { moduleNames } from '#main/merging/names.ts';
 import { type HeadRule, headRules, type MergePlan } from '#main/merging/plan.ts';
 import { readJsonObject } from '#main/models/jsonFile.ts';
+import { type LayerCurve } from '#shared/alphaCurve.ts';
 import { ForetuneError } from '#shared/errors.ts';
 import { alphaScheduleSchema, mergeSettingsSchema } from '#shared/merge.ts';
 

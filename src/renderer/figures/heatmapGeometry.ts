@@ -18,17 +18,20 @@ export interface HeatmapGeometry {
   labelEvery: number;
 }
 
+/** Of further lines of a row's name. */
+const lineHeight = 14;
 const narrowest = 8;
 const widest = 160;
 
-/** Fills the room there is, down to cells that can still be pointed at. `numberLength`: the widest number's width in pixels. */
+/** Fills the room there is, down to cells that can still be pointed at. `numberWidth`: that of the widest number in pixels; `lines`: those that names of rows take. */
 export function heatmapGeometry(
   { rows, columns }: Pick<HeatmapFigure, 'rows' | 'columns'>,
   room: number,
   numberWidth: number,
+  lines = 1,
 ): HeatmapGeometry {
   const cellWidth = Math.max(narrowest, Math.min(widest, Math.floor(room / Math.max(1, columns.length))));
-  const rowHeight = rows.length <= 16 ? 26 : rows.length <= 40 ? 22 : 18;
+  const rowHeight = (rows.length <= 16 ? 26 : rows.length <= 40 ? 22 : 18) + (lines - 1) * lineHeight;
   const rowTops: number[] = [];
   let top = 0;
   rows.forEach((row, i) => {

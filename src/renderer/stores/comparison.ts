@@ -55,7 +55,7 @@ export const useComparison = defineStore('comparison', () => {
             ...finetuned.map((path) => ({ path })),
             ...(mergedAt.value === null ? [] : [{ path: base, merge: member }]),
           ],
-          data: { path: data.path, audioColumn: data.audioColumn ?? undefined },
+          data: { path: data.path, audioColumn: data.audioColumn ?? undefined, root: data.audioRoot ?? undefined },
           ...(sample.value === null ? {} : { sample: sample.value }),
           machine: app.settings!.machine,
         },

@@ -19,7 +19,14 @@ export const useJudging = defineStore('judging', () => {
   const dataset = ref<number | null>(null);
   const labels = ref<string[]>([]);
   const unit = ref<'utterance' | 'frame'>('utterance');
+  const measure = ref<'score' | 'probe'>('score');
   const metric = ref('logme');
+  /** Of probes alone: also a head on every layer by itself, and how the utterances are parted. */
+  const singleLayers = ref(false);
+  const layerNorm = ref(false);
+  const splitColumn = ref<string | null>(null);
+  const groupColumn = ref<string | null>(null);
+  const heldOut = ref(0.2);
   const members = ref(5);
   const sample = ref<number | null>(null);
   const groups = ref(10);
@@ -36,6 +43,21 @@ export const useJudging = defineStore('judging', () => {
     const count = Math.max(2, Math.min(101, Math.round(members.value)));
     return Array.from({ length: count }, (_, i) => Number((i / (count - 1)).toFixed(6)));
   });
+  /** Of this sweep, in the order of the list. */
+  const methods = computed(() => {
+    const chosen = [merge.methodId, ...merge.alsoBy];
+    return merge.methods.filter(({ id }) => chosen.includes(id));
+  });
+  /** How many models are run: the members that are none of the models merged, and those. */
+  const models = computed(() => {
+    const tuned = merge.tuned.length;
+    const members = methods.value.map(({ uses, ordered }) => {
+      if (!uses.includes('alpha')) return tuned === 1 ? 0 : 1;
+      const ends = ordered || (tuned === 1 && (!uses.includes('density') || merge.settings.density === 1));
+      return alphas.value.filter((alpha) => alpha !== 0 && !(alpha === 1 && ends)).length;
+    });
+    return 1 + tuned + members.reduce((sum, count) => sum + count, 0);
+  });
   const problem = computed(() => {
     if (project.key === undefined) return 'Open a project: the members are scored on its data.';
     if (merge.request.problem !== undefined) return merge.request.problem;
@@ -48,26 +70,40 @@ export const useJudging = defineStore('judging', () => {
     const wanted = merge.request;
     const data = project.datasets.find(({ id }) => id === dataset.value);
     if (wanted.problem !== undefined || !data) return;
-    const models = wanted.finetuned.map(merge.nameOf).join(', ');
+    const tuned = wanted.finetuned.map(merge.nameOf).join(', ');
+    const [method = wanted.method, ...alsoBy] = methods.value.map(({ id }) => id);
+    const common = {
+      labels: labels.value,
+      units: [unit.value],
+      // Chance is what shares are counted from.
+      controls: ['shuffled-labels' as const],
+      seed: seed.value,
+      ...(sample.value === null ? {} : { sample: sample.value }),
+    };
     const { experiment: made } = await api.weights.judge({
       project: project.key!,
-      name: `Sweep of ${models}`,
+      name: `Sweep of ${tuned}${measure.value === 'probe' ? ', by probes' : ''}`,
       base: wanted.base,
       finetuned: wanted.finetuned,
-      method: wanted.method,
-      alphas: merge.uses('alpha') ? alphas.value.map((value) => ({ value })) : [{ value: 1 }],
-      settings: wanted.settings,
-      data: { path: data.path, audioColumn: data.audioColumn ?? undefined },
-      scoring: {
-        labels: labels.value,
-        units: [unit.value],
-        metrics: [metric.value],
-        // Chance is what shares are counted from.
-        controls: ['shuffled-labels'],
-        groups: groups.value,
-        seed: seed.value,
-        ...(sample.value === null ? {} : { sample: sample.value }),
-      },
+      method,
+      alsoBy,
+      alphas: alphas.value.map((value) => ({ value })),
+      settings: merge.settingsOf([method, ...alsoBy]),
+      data: { path: data.path, audioColumn: data.audioColumn ?? undefined, root: data.audioRoot ?? undefined },
+      ...(measure.value === 'score'
+        ? { scoring: { ...common, metrics: [metric.value], groups: groups.value } }
+        : {
+            probing: {
+              ...common,
+              heads: ['weighted-sum', ...(singleLayers.value ? ['layers' as const] : [])],
+              layerNorm: layerNorm.value,
+              split: {
+                column: splitColumn.value ?? undefined,
+                group: groupColumn.value ?? undefined,
+                test: heldOut.value,
+              },
+            },
+          }),
       machine: app.settings!.machine,
     });
     await project.refresh();
@@ -89,7 +125,7 @@ export const useJudging = defineStore('judging', () => {
   const error = ref('');
   let asked = 0;
   watch(experiment, () => {
-    choice.value = { over: choice.value.over, tolerance: choice.value.tolerance };
+    choice.value = { tolerance: choice.value.tolerance };
     judgement.value = undefined;
   });
   watch(
@@ -115,14 +151,9 @@ export const useJudging = defineStore('judging', () => {
 
   /** Writes a member that was judged: the merge is set up as it was scored, and started. */
   async function writeMember(index: number): Promise<void> {
-    const member = judgement.value?.members[index];
-    if (!member || member.role !== 'merge' || experiment.value === undefined) return;
-    const { spec } = await api.projects.experiment({ project: project.key!, experiment: experiment.value });
-    const model = spec.models.find(
-      ({ merge: made }) => made && made.method === member.method && made.alpha.value === (member.alpha ?? 1),
-    );
-    if (!model?.merge) return;
-    merge.adopt(model.path, model.merge);
+    const card = judgement.value?.merges[index];
+    if (!card) return;
+    merge.adopt(card);
     await merge.write();
   }
 
@@ -130,7 +161,15 @@ export const useJudging = defineStore('judging', () => {
     dataset,
     labels,
     unit,
+    measure,
     metric,
+    singleLayers,
+    layerNorm,
+    splitColumn,
+    groupColumn,
+    heldOut,
+    methods,
+    models,
     members,
     sample,
     groups,

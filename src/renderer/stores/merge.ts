@@ -1,9 +1,10 @@
 import { defineStore } from 'pinia';
 import { computed, reactive, ref, shallowRef, watch } from 'vue';
 
+import { type LayerCurve, onCurve } from '#shared/alphaCurve.ts';
 import { type ErrorValue } from '#shared/errors.ts';
 import { type Progress } from '#shared/jobs.ts';
-import { type Member, type TensorModule, tensorModules } from '#shared/merge.ts';
+import { type MemberCard, type TensorModule, tensorModules } from '#shared/merge.ts';
 
 import {
   describe,
@@ -31,7 +32,9 @@ export interface Candidate {
 export interface AlphaRule {
   id: number;
   pattern: string;
-  alpha: number;
+  alpha: number | null;
+  /** What was adopted with the rule; a number that is typed in takes its place. */
+  curve?: LayerCurve;
 }
 
 /** What was written in this session. */
@@ -53,6 +56,11 @@ export interface Running {
 /** Speech-FT's alpha throughout. */
 const usualAlpha = 0.25;
 const usualLayers = 12;
+
+/** As the engine takes it: a number, or points of its own. */
+type Curve = MergeRequest['alphas'][number]['value'];
+const plain = (curve: number | LayerCurve): Curve =>
+  typeof curve === 'number' ? curve : curve.map(([layer, alpha]): [number, number] => [layer, alpha]);
 
 const rounded = (value: number): number => Number(value.toFixed(6));
 
@@ -102,8 +110,9 @@ export const useMerge = defineStore('merge', () => {
   }
 
   /** Sets everything up as a merge that was scored without being written. */
-  function adopt(path: string, { finetuned, method: how, alpha: schedule, settings: told }: Member): void {
-    take([path], 'base');
+  function adopt({ base: from, finetuned: models, method: how, alpha: schedule, settings: told }: MemberCard): void {
+    const finetuned = models.map(({ path }) => path);
+    take([from.path], 'base');
     tuned.value = [];
     take(finetuned);
     methodId.value = how;
@@ -111,12 +120,20 @@ export const useMerge = defineStore('merge', () => {
     Object.assign(settings, others);
     finetuned.forEach((model, i) => (weights[model] = given?.[i] ?? 1));
     const { value, modules = {}, rules: named = [] } = schedule;
-    const single = (one: number | [number, number][]): number => (typeof one === 'number' ? one : one[0][1]);
     alphaKind.value = typeof value === 'number' ? 'number' : 'curve';
     if (typeof value === 'number') alpha.value = value;
-    else curve.value = value.map(([, at]) => at);
-    for (const module of tensorModules) moduleAlphas[module] = modules[module] === undefined ? null : single(modules[module]);
-    rules.value = named.map((rule) => ({ id: ++lastRule, pattern: rule.pattern, alpha: single(rule.alpha) }));
+    points.value = typeof value === 'number' ? undefined : value;
+    if (points.value) curve.value = curve.value.map((_, layer) => onCurve(points.value!, layer));
+    for (const module of tensorModules) {
+      const own = modules[module];
+      moduleAlphas[module] = typeof own === 'number' ? own : null;
+      moduleCurves[module] = typeof own === 'number' ? undefined : own;
+    }
+    rules.value = named.map(({ pattern, alpha: own }) => ({
+      id: ++lastRule,
+      pattern,
+      ...(typeof own === 'number' ? { alpha: own } : { alpha: null, curve: own }),
+    }));
     name.value = '';
   }
 
@@ -146,19 +163,35 @@ export const useMerge = defineStore('merge', () => {
   /** By path; 1 where there is none. */
   const weights = reactive<Record<string, number>>({});
   /** TIES as published knows no weights. */
-  const takesWeights = computed(
-    () =>
-      usesAnywhere('weights') &&
-      tuned.value.length > 1 &&
-      !([methodId.value, ...otherMethods.value].includes('ties') && settings.scope === 'global'),
-  );
+  const weighs = (ids: readonly string[]): boolean =>
+    methods.value.some(({ id, uses: used }) => ids.includes(id) && used.includes('weights')) &&
+    tuned.value.length > 1 &&
+    !(ids.includes('ties') && settings.scope === 'global');
+  const takesWeights = computed(() => weighs([methodId.value, ...otherMethods.value]));
+  /** What methods that make one sweep are told. */
+  const settingsOf = (ids: readonly string[]): MergeRequest['settings'] => ({
+    ...settings,
+    ...(weighs(ids) ? { weights: tuned.value.map((path) => weights[path] ?? 1) } : {}),
+  });
 
   // How far to go.
   const alphaKind = ref<'number' | 'curve' | 'sweep'>('number');
   const alpha = ref(usualAlpha);
   const curve = ref<number[]>([]);
+  /** Of an adopted curve, which stands as it is until a layer is moved. */
+  const points = shallowRef<LayerCurve>();
+  const drawn = computed((): LayerCurve => {
+    const { value: own } = points;
+    const isMoved = curve.value.some((value, layer) => own !== undefined && value !== onCurve(own, layer));
+    return own && !isMoved ? own : curve.value.map((value, layer) => [layer, value] as const);
+  });
   const sweep = reactive({ from: 0, to: 1, members: 21 });
   const moduleAlphas = reactive<Partial<Record<TensorModule, number | null>>>({});
+  /** Curves that parts of the encoder were adopted with; a number that is typed in takes their place. */
+  const moduleCurves = reactive<Partial<Record<TensorModule, LayerCurve>>>({});
+  watch(moduleAlphas, () => {
+    for (const module of tensorModules) if (typeof moduleAlphas[module] === 'number') delete moduleCurves[module];
+  });
   const rules = ref<AlphaRule[]>([]);
   let lastRule = 0;
   function addRule(): void {
@@ -198,15 +231,21 @@ export const useMerge = defineStore('merge', () => {
     if (base.value === '') return { problem: 'Choose the base: the pre-trained model.' };
     if (tuned.value.length === 0) return { problem: 'Choose at least one model that was fine-tuned from the base.' };
     const modules = Object.fromEntries(
-      Object.entries(moduleAlphas).filter((entry): entry is [TensorModule, number] => typeof entry[1] === 'number'),
+      tensorModules.flatMap((module): [TensorModule, Curve][] => {
+        const own = moduleAlphas[module] ?? moduleCurves[module];
+        return own === undefined ? [] : [[module, plain(own)]];
+      }),
     );
-    const named = rules.value.filter(({ pattern }) => pattern.trim() !== '');
-    const values: MergeRequest['alphas'][number]['value'][] = !uses('alpha')
+    const named = rules.value.flatMap(({ pattern, alpha: typed, curve: adopted }) => {
+      const own = typed ?? adopted;
+      return pattern.trim() === '' || own === undefined ? [] : [{ pattern: pattern.trim(), alpha: plain(own) }];
+    });
+    const values: Curve[] = !uses('alpha')
       ? [1]
       : alphaKind.value === 'number'
         ? [alpha.value]
         : alphaKind.value === 'curve'
-          ? [curve.value.map((value, layer): [number, number] => [layer, value])]
+          ? [plain(drawn.value)]
           : sweepAlphas.value;
     return {
       base: base.value,
@@ -216,12 +255,9 @@ export const useMerge = defineStore('merge', () => {
       alphas: values.map((value) => ({
         value,
         ...(Object.keys(modules).length > 0 ? { modules } : {}),
-        ...(named.length > 0 ? { rules: named.map((rule) => ({ pattern: rule.pattern.trim(), alpha: rule.alpha })) } : {}),
+        ...(named.length > 0 ? { rules: named } : {}),
       })),
-      settings: {
-        ...settings,
-        ...(takesWeights.value ? { weights: tuned.value.map((path) => weights[path] ?? 1) } : {}),
-      },
+      settings: settingsOf([methodId.value, ...otherMethods.value]),
       heads: heads.value,
       ...(dtype.value === '' ? {} : { dtype: dtype.value }),
     };
@@ -253,7 +289,10 @@ export const useMerge = defineStore('merge', () => {
     layers,
     (last) => {
       const before = curve.value;
-      curve.value = Array.from({ length: last + 1 }, (_, layer) => before[layer] ?? before.at(-1) ?? usualAlpha);
+      const own = drawn.value === points.value ? points.value : undefined;
+      curve.value = Array.from({ length: last + 1 }, (_, layer) =>
+        own ? onCurve(own, layer) : (before[layer] ?? before.at(-1) ?? usualAlpha),
+      );
     },
     { immediate: true },
   );
@@ -330,12 +369,14 @@ export const useMerge = defineStore('merge', () => {
     settings,
     weights,
     takesWeights,
+    settingsOf,
     alphaKind,
     alpha,
     curve,
     sweep,
     sweepAlphas,
     moduleAlphas,
+    moduleCurves,
     rules,
     addRule,
     heads,

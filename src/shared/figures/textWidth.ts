@@ -22,6 +22,18 @@ export function textWidth(text: string, size: number, bold = false): number {
   return (sum / 2048) * size * (bold ? boldFactor : 1);
 }
 
+/** Stands between two names of one label. */
+export const nameDash = ' – ';
+
+/** Text cut in its middle until it fits, down to a letter on both sides of the dots: its ends say more. */
+export function shortText(text: string, fits: (text: string) => boolean): string {
+  const letters = [...text];
+  let shown = text;
+  for (let ends = letters.length - 1; ends >= 2 && !fits(shown); ends--)
+    shown = [...letters.slice(0, Math.ceil(ends / 2)), '…', ...letters.slice(letters.length - Math.floor(ends / 2))].join('');
+  return shown;
+}
+
 /** Lines of `text` no wider than `width`: broken after spaces, hyphens, slashes, dots and underscores, inside a word only when it must be. */
 export function wrapText(text: string, width: number, size: number, bold = false): string[] {
   const lines: string[] = [];

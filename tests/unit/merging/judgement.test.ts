@@ -30,7 +30,7 @@ function member(alpha: number, word: number, speaker: number, extra: Partial<Jud
 
 /** Base: 2 on word and 3 on speaker, where chance gives 0 and 1. */
 const members = [member(0, 2, 3), member(0.25, 2.4, 3.1), member(0.5, 2.6, 2.98), member(0.75, 2.8, 2.4), member(1, 3, 2)];
-const usual: Judgeable = { members, target: 'word', over: 'best', higherIsBetter: true, tolerance: 0.05 };
+const usual: Judgeable = { members, target: 'word', over: 'best', lowerIsBetter: new Set(), tolerance: 0.05 };
 
 describe('a judgement of merges', () => {
   it('counts each task as the share of what the pre-trained model has over chance, layer by its rule', () => {
@@ -64,6 +64,40 @@ describe('a judgement of merges', () => {
     );
     expect(judge({ ...usual, tolerance: 0.31 }).recommended).toBe(3);
     expect(judge({ ...usual, tolerance: 1 }).reason).toContain('the fine-tuned model loses nothing');
+  });
+
+  it('names the best merge beside a model that is recommended as it is', () => {
+    expect(judge(usual).bestMerge).toBe(2);
+    const ends = judge({ ...usual, tolerance: 1 });
+    expect([ends.recommended, ends.bestMerge]).toEqual([4, 3]);
+    expect(ends.reason).toContain(
+      "If it is to be a merge, take alpha 0.75: 140.0 % of the pre-trained model's lead over chance on word",
+    );
+    // All merges give up too much: the one that gives up least.
+    const costly = judge({ ...usual, members: [members[0], members[3], member(0.9, 2.9, 2.2), members[4]] });
+    expect([costly.recommended, costly.bestMerge]).toEqual([0, 1]);
+    expect(costly.reason).toContain('though it gives up more than that elsewhere');
+    expect(judge({ ...usual, members: [members[0], members[4]] }).bestMerge).toBeNull();
+  });
+
+  it('takes each task by its own better end, and the weighted sum of layers as the one score it is', () => {
+    const sums = members.map((one) => ({
+      ...one,
+      tasks: one.tasks.map(({ task, layers, chance }) => {
+        const turned = task === 'word' ? -1 : 1;
+        const sum = ([first]: readonly Scored[]) => {
+          const { value, replicates, ...rest } = first;
+          return { ...rest, layer: null, value: turned * value, replicates: replicates!.map((one) => turned * one) };
+        };
+        return { task, layers: [sum(layers.toReversed())], chance: [sum(chance)] };
+      }),
+    }));
+    const mixed = judge({ ...usual, members: sums, over: 'sum', lowerIsBetter: new Set(['word']) });
+    expect(mixed.members.map(({ target }) => target)).toEqual(
+      [1, 1.2, 1.3, 1.4, 1.5].map((share) => expect.closeTo(share, 12) as number),
+    );
+    expect(mixed.members[0].tasks[0]).toMatchObject({ layer: null, value: -2 });
+    expect(mixed.reason).toContain('is best (lowest) on word');
   });
 
   it('prefers the more general of two that cannot be told apart', () => {
@@ -100,7 +134,7 @@ describe('a judgement of merges', () => {
         return { task, layers: turned(layers), chance: turned(chance) };
       }),
     }));
-    const lower = judge({ ...usual, members: negative, higherIsBetter: false });
+    const lower = judge({ ...usual, members: negative, lowerIsBetter: new Set(['word', 'speaker']) });
     const higher = judge(usual);
     expect(lower.recommended).toBe(higher.recommended);
     expect(lower.members.map(({ target }) => target)).toEqual(
@@ -117,7 +151,8 @@ describe('a judgement of merges', () => {
         chance: [],
       })),
     }));
-    const { scales, members: standings, recommended } = judge({ ...usual, members: bare, tolerance: 0.2 });
+    const { scales, members: standings, recommended, reason } = judge({ ...usual, members: bare, tolerance: 0.2 });
+    expect(reason).toContain("160.0 % of the pre-trained model, by the members' spread, on word");
     expect(scales).toEqual({ word: 'spread', speaker: 'spread' });
     expect(standings.map(({ target }) => target)).toEqual(
       [1, 1.4, 1.6, 1.8, 2].map((share) => expect.closeTo(share, 12) as number),

@@ -21,6 +21,13 @@ describe('the geometry of the heatmap', () => {
     expect(labelEvery).toBeGreaterThan(1);
   });
 
+  it('gives rows the room that names of two lines take', () => {
+    const [one, two] = [1, 2].map((lines) => heatmapGeometry(small, 200, 38, lines));
+    expect(two.rowHeight).toBeGreaterThanOrEqual(one.rowHeight + 14);
+    expect(two.rowTops[1]).toBe(two.rowHeight);
+    expect(cellAt(two, 10, two.rowTops[1])).toEqual({ row: 1, column: 0 });
+  });
+
   it('sets the controls apart', () => {
     const { rowTops, rowHeight } = heatmapGeometry(small, 200, 38);
     expect(rowTops).toEqual([0, rowHeight, 2 * rowHeight + controlGap]);

@@ -185,6 +185,15 @@ const judgement: Judgement = {
   units: ['utterance'],
   metrics: ['logme'],
   modelIds: [1, 2, 3],
+  measure: 'score',
+  bestMerge: 2,
+  axes: {
+    word: { name: 'LogME', unit: 'nats per sample', higherIsBetter: true },
+    speaker: { name: 'LogME', unit: 'nats per sample', higherIsBetter: true },
+  },
+  overs: ['best', 'mean', 'last'],
+  lines: [{ method: 'linear', members: [0, 2, 1] }],
+  merges: [null, null, null],
 };
 
 describe('a judged sweep', () => {
@@ -204,10 +213,52 @@ describe('a judged sweep', () => {
     expect(figureSvg(chart).svg).toContain('>0.2<');
   });
 
-  it('leaves the ends of several fine-tuned models out of its line', () => {
-    const second = { ...judgement.members[1], id: 'y' };
-    const { series } = alphaChart({ ...judgement, members: [...judgement.members, second] }, 'share');
-    expect(series[0].points.map(({ x }) => x)).toEqual([0, 0.5]);
+  it('has a line per method where there are several, of one task, and names members by both', () => {
+    const ties = { ...member('merge', 0.5, 1.1, 1), id: 'ties', method: 'ties' };
+    const several: Judgement = {
+      ...judgement,
+      members: [...judgement.members, ties],
+      lines: [...judgement.lines, { method: 'ties', members: [0, 3] }],
+    };
+    const { series, title } = alphaChart(several, 'value', 'speaker');
+    expect(title).toBe('LogME on speaker by alpha');
+    expect(series.map(({ label, points }) => [label, points.map(({ x, y }) => [x, y])])).toEqual([
+      [
+        'linear',
+        [
+          [0, 0],
+          [0.5, expect.closeTo(-0.02, 9)],
+          [1, -0.5],
+        ],
+      ],
+      [
+        'ties',
+        [
+          [0, 0],
+          [0.5, 0],
+        ],
+      ],
+    ]);
+    expect(judgedTable(several).rows.map(([{ text }]) => text)).toEqual([
+      'pre-trained',
+      'x',
+      'linear at alpha 0.5',
+      'ties at alpha 0.5',
+    ]);
+  });
+
+  it('draws tasks of one measure on its scale with its better end, and others on none', () => {
+    const [accuracy, errors] = [
+      { name: 'Probe accuracy', unit: '', higherIsBetter: true },
+      { name: 'Probe token error rate', unit: '', higherIsBetter: false },
+    ];
+    const probed: Judgement = { ...judgement, measure: 'probe', metricName: 'Probe', over: 'sum' };
+    const same = { ...probed, axes: { word: errors, speaker: errors } };
+    expect(alphaChart(same, 'value').score).toEqual(errors);
+    const mixed = { ...probed, axes: { word: errors, speaker: accuracy } };
+    expect(alphaChart(mixed, 'value').score).toEqual({ name: 'Probe', unit: '', higherIsBetter: null });
+    expect(judgedTable(mixed).columns.map(({ name }) => name)).toContain('Probe token error rate, word');
+    expect(judgedTable(mixed).notes[0]).toBe('A model stands by its weighted sum of layers, measured on held-out utterances.');
   });
 
   it('is weighed: the target against the rest, unless there is no rest', () => {

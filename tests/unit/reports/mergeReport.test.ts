@@ -10,6 +10,7 @@ import { compareModels } from '#main/weights/compareModels.ts';
 import { mergeModels } from '#main/weights/mergeModels.ts';
 import { readRecipe } from '#main/weights/recipe.ts';
 import { type Drift } from '#shared/drift.ts';
+import { type StoredLayerSum } from '#shared/probe.ts';
 import { type ModelRecord, type StoredScore } from '#shared/project.ts';
 
 import { demo, temporaryFolder } from '../../support/foretune.ts';
@@ -135,7 +136,7 @@ describe('the report of a merge', () => {
 
 describe('the report of a judgement', () => {
   it('draws every task over alpha with both ends, and the target against the others', async () => {
-    const judgement = judgeExperiment(scores, models, {})!;
+    const judgement = judgeExperiment({ scores }, models, {})!;
     expect(judgement).toMatchObject({ target: 'word', tasks: ['word', 'speaker'], modelIds: [1, 2, 3], recommended: 2 });
     const charts = judgementCharts(judgement);
     expect(charts.map(({ title }) => title)).toEqual(['LogME of word over alpha', 'LogME of speaker over alpha']);
@@ -158,18 +159,80 @@ describe('the report of a judgement', () => {
     expect(half.startsWith('ft at alpha 0.5,merge,linear,0.5,1.5,')).toBe(true);
   });
 
+  it('judges probes by the weighted sum of layers, each task by its own measure, and methods by lines of their own', () => {
+    const ties = { ...model(4, 0.5), name: 'ties of ft' };
+    const { merge } = ties.card as { merge: object };
+    const methods = [...models, { ...ties, card: { merge: { ...merge, method: 'ties' } } }];
+    const sums = methods.flatMap(({ id, name }, index) =>
+      (['word', 'text'] as const).flatMap((label) =>
+        (['', 'shuffled-labels'] as const).map((control): StoredLayerSum => {
+          const step = [0, 0.5, 1, 0.25][index];
+          const value = control ? 0.9 : label === 'word' ? 0.95 + 0.04 * step : 0.5 - 0.2 * step;
+          return {
+            experimentId: 1,
+            recipeId: 1,
+            modelId: id,
+            model: name,
+            label,
+            unit: 'utterance',
+            metric: label === 'word' ? 'probe-accuracy' : 'probe-ter',
+            value,
+            ci_low: null,
+            ci_high: null,
+            n: 100,
+            d: 4,
+            classes: 3,
+            control,
+            replicates: Array.from({ length: 20 }, (_, g) => value + 0.001 * (g % 3)),
+            layers: [0, 1],
+            weights: [0.5, 0.5],
+            notes: [],
+          };
+        }),
+      ),
+    );
+    const judgement = judgeExperiment({ scores: [], sums }, methods, { target: 'text' })!;
+    expect(judgement).toMatchObject({
+      measure: 'probe',
+      metric: 'probe',
+      metricName: 'Probe',
+      over: 'sum',
+      overs: ['sum'],
+      recommended: 3,
+      bestMerge: 1,
+      axes: { text: { higherIsBetter: false }, word: { higherIsBetter: true } },
+      lines: [
+        { method: 'linear', members: [0, 1, 3] },
+        { method: 'ties', members: [0, 2] },
+      ],
+    });
+    // Errors of 0.5 with chance at 0.9; the fine-tuned model has 0.3.
+    expect(judgement.members.map(({ target }) => target)).toEqual(
+      [1, 1.25, 1.125, 1.5].map((share) => expect.closeTo(share, 9) as number),
+    );
+    const [text] = judgementCharts(judgement);
+    expect(text).toMatchObject({ title: 'Probe token error rate of text over alpha', score: { higherIsBetter: false } });
+    expect(text.series.map(({ label, points }) => [label, points.map(({ x }) => x)])).toEqual([
+      ['linear', [0, 0.5, 1]],
+      ['ties', [0, 0.5]],
+    ]);
+    const { sections } = judgementReport('Probed', judgement, []);
+    expect(sections[0].tables[0].columns.map(({ name }) => name)).not.toContain('layer');
+    expect(paretoFigure(judgement)!.points.map(({ label }) => label)).toEqual(['0', 'linear 0.5', 'ties 0.5', 'ft']);
+    expect(() => judgeExperiment({ scores: [], sums }, methods, { over: 'best' })).toThrow(
+      'probed the weighted sum of layers only',
+    );
+    expect(() => judgeExperiment({ scores }, models, { over: 'sum' })).toThrow('which only probes have');
+  });
+
   it('knows one task, another target and unit, and refuses what is no sweep', () => {
-    expect(judgeExperiment([], models, {})).toBeNull();
-    const speakerFirst = judgeExperiment(scores, models, { target: 'speaker', over: 'last' })!;
+    expect(judgeExperiment({ scores: [] }, models, {})).toBeNull();
+    const speakerFirst = judgeExperiment({ scores }, models, { target: 'speaker', over: 'last' })!;
     expect(speakerFirst).toMatchObject({ target: 'speaker', others: ['word'], over: 'last' });
-    const alone = judgeExperiment(
-      scores.filter(({ label }) => label === 'word'),
-      models,
-      {},
-    )!;
+    const alone = judgeExperiment({ scores: scores.filter(({ label }) => label === 'word') }, models, {})!;
     expect(paretoFigure(alone)).toBeNull();
-    expect(() => judgeExperiment(scores, models, { target: 'colour' })).toThrow('it has word, speaker');
+    expect(() => judgeExperiment({ scores }, models, { target: 'colour' })).toThrow('it has word, speaker');
     const plain = models.map((one) => ({ ...one, card: {} }));
-    expect(() => judgeExperiment(scores, plain, {})).toThrow('scored models, not merges');
+    expect(() => judgeExperiment({ scores }, plain, {})).toThrow('scored models, not merges');
   });
 });

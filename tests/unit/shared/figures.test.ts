@@ -6,7 +6,7 @@ import { escapeXml } from '#shared/figures/drawing.ts';
 import { bestColumn, type HeatmapFigure, shadeHeatmap, splitRows } from '#shared/figures/heatmap.ts';
 import { chartExtent, type LineChartFigure, spreadLabels } from '#shared/figures/lineChart.ts';
 import { figureSvg } from '#shared/figures/svg.ts';
-import { textWidth, wrapText } from '#shared/figures/textWidth.ts';
+import { shortText, textWidth, wrapText } from '#shared/figures/textWidth.ts';
 import { decimalsFor, formatNumber, labelStep, niceTicks, tickDecimals } from '#shared/figures/ticks.ts';
 
 const axis = { name: 'LogME', unit: 'nats per sample', higherIsBetter: true };
@@ -311,5 +311,17 @@ describe('a layer curve', () => {
       expect(overlapping(svg)).toEqual([]);
       expect(outside(svg)).toEqual([]);
     }
+  });
+});
+
+describe('a label without room', () => {
+  it('is cut in the middle', () => {
+    const atMost = (letters: number) => (text: string) => text.length <= letters;
+    expect(shortText('hubert-ft at alpha 0.25', atMost(23))).toBe('hubert-ft at alpha 0.25');
+    expect(shortText('hubert-ft at alpha 0.25', atMost(15))).toBe('hubert-…ha 0.25');
+    expect(shortText('abcdefghij', atMost(5))).toBe('ab…ij');
+    expect(shortText('abcdefghij', () => false)).toBe('a…j');
+    expect(shortText('ab', () => false)).toBe('ab');
+    expect(shortText('👩👩👩👩👩', (text) => [...text].length <= 3)).toBe('👩…👩');
   });
 });

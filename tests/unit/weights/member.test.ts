@@ -8,9 +8,8 @@ import { buildEncoder, openModel } from '#main/models/library.ts';
 import { type EncoderModel } from '#main/models/model.ts';
 import { openMember } from '#main/weights/member.ts';
 import { mergeModels } from '#main/weights/mergeModels.ts';
-import { alphaOfMember, judgeSpec } from '#main/weights/judgeSpec.ts';
+import { alphaOfMember, inputAt, sweepModels } from '#main/weights/judgeSpec.ts';
 import { type Member } from '#shared/merge.ts';
-import { scoringSettingsSchema } from '#shared/experiment.ts';
 
 import { demoModel, golden, request, temporaryFolder } from './models.ts';
 
@@ -106,25 +105,31 @@ describe('a merge that is not written', () => {
   });
 });
 
-describe('the run that judges a sweep', () => {
-  const common = {
-    base,
-    settings,
-    data: { path: 'm.csv' },
-    scoring: scoringSettingsSchema.parse({ labels: ['word'] }),
-  };
+describe('the models that judge a sweep', () => {
+  const alphas = [0, 0.5, 1].map((value) => ({ value }));
+  const told = (finetuned: string[], ...methods: string[]) =>
+    sweepModels({ base, settings, finetuned, methods, alphas }).map(({ merge }) =>
+      merge ? `${merge.method} ${merge.finetuned.length} ${JSON.stringify(merge.alpha.value)}` : 'base',
+    );
 
-  it('has the pre-trained model, the members between, and each fine-tuned model', () => {
-    const alphas = [0, 0.5, 1].map((value) => ({ value }));
-    const one = judgeSpec({ ...common, finetuned: [asr], method: 'linear', alphas });
-    expect(one.models.map(({ merge }) => merge?.alpha.value ?? 'base')).toEqual(['base', 0.5, 1]);
-    const two = judgeSpec({ ...common, finetuned: [asr, speaker], method: 'ties', alphas });
-    expect(
-      two.models.map(({ merge }) =>
-        merge ? `${merge.method} ${merge.finetuned.length} ${JSON.stringify(merge.alpha.value)}` : 'base',
-      ),
-    ).toEqual(['base', 'ties 2 0.5', 'ties 2 1', 'linear 1 1', 'linear 1 1']);
-    const soup = judgeSpec({ ...common, finetuned: [asr, speaker], method: 'soup', alphas });
-    expect(soup.models.map(({ merge }) => merge?.method ?? 'base')).toEqual(['base', 'soup', 'linear', 'linear']);
+  it('are the pre-trained one, the members between, and each fine-tuned one', () => {
+    expect(told([asr], 'linear')).toEqual(['base', 'linear 1 0.5', 'linear 1 1']);
+    expect(told([asr, speaker], 'ties')).toEqual(['base', 'ties 2 0.5', 'ties 2 1', 'linear 1 1', 'linear 1 1']);
+    expect(told([asr, speaker], 'soup')).toEqual(['base', 'soup 2 1', 'linear 1 1', 'linear 1 1']);
+  });
+
+  it('are those of several methods, without those that are an input anyway', () => {
+    expect(told([asr], 'linear', 'slerp', 'ties', 'soup')).toEqual([
+      'base',
+      'linear 1 0.5',
+      'slerp 1 0.5',
+      'ties 1 0.5',
+      'ties 1 1',
+      'linear 1 1',
+    ]);
+    expect(inputAt(1, { method: 'sequential', settings, models: 2 })).toBe(1);
+    expect(inputAt(1, { method: 'ties', settings: { density: 1 }, models: 1 })).toBe(0);
+    expect(inputAt(0, { method: 'ties', settings, models: 2 })).toBe('base');
+    expect(() => told([asr], 'ties', 'ties')).toThrow('the same method twice');
   });
 });

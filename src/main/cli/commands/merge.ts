@@ -1,15 +1,16 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 import type { MergeInput } from '#main/api/weights.ts';
-import type { AlphaSchedule, LayerCurve } from '#main/merging/alpha.ts';
+import type { AlphaSchedule } from '#main/merging/alpha.ts';
 import { type TensorModule, tensorModules } from '#main/merging/names.ts';
 import { headRules } from '#main/merging/plan.ts';
 import { mergeMethod, mergeMethodIds, mergeMethods } from '#main/merging/registry.ts';
 import type { FloatDtype } from '#main/merging/rounding.ts';
 import type { MergeOutline, MergeResult } from '#main/weights/mergeModels.ts';
+import { type LayerCurve } from '#shared/alphaCurve.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
-import { collect, integer, list, number, sweep } from '../options.ts';
+import { collect, integer, list, methodNames, number, sweep } from '../options.ts';
 import { log, print, printJson } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { untilInterrupted, withApi } from '../run.ts';
@@ -74,13 +75,6 @@ function dtype(text: string): FloatDtype | undefined {
   const found = Object.hasOwn(dtypeNames, text.toLowerCase()) ? dtypeNames[text.toLowerCase()] : undefined;
   if (!found) throw new InvalidArgumentError('Give keep, float32, float16, bfloat16 or float64.');
   return found;
-}
-
-function methodNames(text: string): string[] {
-  const names = list(text);
-  for (const name of names)
-    if (!mergeMethodIds().includes(name)) throw new InvalidArgumentError(`Allowed choices are ${mergeMethodIds().join(', ')}.`);
-  return names;
 }
 
 function schedules(options: {

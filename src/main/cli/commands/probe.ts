@@ -7,7 +7,7 @@ import { type LayerSumRow, layerSumRowSchema, type ProbeSpecInput, probeSpecSche
 import { type ScoreRow, scoreRowSchema, type Unit, unitSchema } from '#shared/score.ts';
 
 import { followJob } from '../followJob.ts';
-import { collect, count, integer, layers, list, machine, providers, seconds } from '../options.ts';
+import { collect, count, integer, layers, list, machine, providers, seconds, share } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
 import { untilInterrupted, withApi } from '../run.ts';
 import { alignmentChoice, controls, controlsOf, digits, scoreTable } from './score.ts';
@@ -73,12 +73,6 @@ function weightedTable(rows: readonly LayerSumRow[]): string {
       weightsText(row),
     ]),
   );
-}
-
-function share(value: string): number {
-  const number = Number(value);
-  if (!(number > 0 && number < 1)) throw new InvalidArgumentError('Give a share between 0 and 1.');
-  return number;
 }
 
 const help = `

@@ -1,3 +1,4 @@
+import { type MeasureAxis } from '#shared/figures/axis.ts';
 import { type LineChartFigure } from '#shared/figures/lineChart.ts';
 import { type ScatterFigure } from '#shared/figures/scatter.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
@@ -8,55 +9,76 @@ import { type Judgement } from '../../api/engine.ts';
 type Standing = Judgement['members'][number];
 
 /** What a member is called where its sweep is clear. */
-export function memberName({ role, alpha, id }: Standing): string {
+export function memberName({ lines }: Pick<Judgement, 'lines'>, { role, method, alpha, id }: Standing): string {
   if (role === 'base') return 'pre-trained';
-  return role === 'finetuned' || alpha === null ? id : `alpha ${alpha}`;
-}
-
-/** Members on the way from the pre-trained model to what was merged: with one fine-tuned model, that is its end. */
-function sweepOf({ members }: Judgement): (Standing & { alpha: number })[] {
-  const ends = members.filter(({ role }) => role === 'finetuned').length;
-  return members
-    .filter(
-      (member): member is Standing & { alpha: number } => member.alpha !== null && (member.role !== 'finetuned' || ends === 1),
-    )
-    .sort((a, b) => a.alpha - b.alpha);
+  if (role === 'finetuned' || alpha === null) return id;
+  return lines.length > 1 ? `${method} at alpha ${alpha}` : `alpha ${alpha}`;
 }
 
 const scaleText = 'share of the pre-trained model’s lead over chance';
 
-/** Each task against alpha: as shares of what the pre-trained model has, or as the scores themselves with their intervals. */
-export function alphaChart(judgement: Judgement, as: 'share' | 'value'): LineChartFigure {
-  const { target, others, metricName, unit } = judgement;
-  const sweep = sweepOf(judgement);
+export const overTexts: Record<Judgement['over'], string> = {
+  sum: 'weighted sum of layers',
+  best: 'best layer',
+  mean: 'mean over layers',
+  last: 'last layer',
+};
+
+/** The scale of some tasks: their measure, where they have one in common. */
+function axisOf({ axes, metricName }: Judgement, tasks: readonly string[]): MeasureAxis {
+  const [first, ...rest] = tasks.map((task) => axes[task]);
+  return rest.every(({ name }) => name === first.name) ? first : { name: metricName, unit: '', higherIsBetter: null };
+}
+
+/**
+ * Each task against alpha, or with several methods one task and a line per method: as shares of what the pre-trained model has, or as
+ * the scores themselves with their intervals.
+ */
+export function alphaChart(judgement: Judgement, as: 'share' | 'value', task = judgement.target): LineChartFigure {
+  const { target, others, metricName, unit, lines, members, over } = judgement;
+  const byMethod = lines.length > 1;
+  const tasks = byMethod ? [task] : [target, ...others];
+  const axis = axisOf(judgement, tasks);
+  const points = (indices: readonly number[], of: string) =>
+    indices.flatMap((index) => {
+      const { alpha, tasks: standings } = members[index];
+      const own = standings.find((standing) => standing.task === of);
+      if (!own || alpha === null) return [];
+      return [
+        as === 'share'
+          ? { x: alpha, y: 100 * own.share, low: null, high: null }
+          : { x: alpha, y: own.value, low: own.low, high: own.high },
+      ];
+    });
+  const about = byMethod ? ` on ${task}` : '';
   return {
     kind: 'line-chart',
-    title: as === 'share' ? 'What merging keeps, by alpha' : `${metricName} by alpha`,
-    subtitle: `${as === 'share' ? `${scaleText}, ` : ''}${metricName} by ${unit}; layer: ${judgement.over}`,
+    title: as === 'share' ? `What merging keeps${about}, by alpha` : `${axis.name}${about} by alpha`,
+    subtitle: `${as === 'share' ? `${scaleText}, ` : ''}${byMethod ? axis.name : metricName} by ${unit}; ${overTexts[over]}`,
     xName: 'alpha (0: pre-trained, 1: fine-tuned)',
     continuous: true,
-    score:
-      as === 'share' ? { name: 'Share', unit: '%', higherIsBetter: true } : { name: metricName, unit: '', higherIsBetter: true },
-    series: [target, ...others].map((task) => ({
-      id: task,
-      label: task,
-      control: false,
-      emphasis: task === target,
-      points: sweep.flatMap(({ alpha, tasks }) => {
-        const own = tasks.find((standing) => standing.task === task);
-        if (!own) return [];
-        return [
-          as === 'share'
-            ? { x: alpha, y: 100 * own.share, low: null, high: null }
-            : { x: alpha, y: own.value, low: own.low, high: own.high },
-        ];
-      }),
-    })),
+    score: as === 'share' ? { name: 'Share', unit: '%', higherIsBetter: true } : axis,
+    series: byMethod
+      ? lines.map(({ method, members: own }, index) => ({
+          id: method,
+          label: method,
+          control: false,
+          emphasis: index === 0,
+          points: points(own, task),
+        }))
+      : tasks.map((one) => ({
+          id: one,
+          label: one,
+          control: false,
+          emphasis: one === target,
+          points: points(lines[0]?.members ?? [], one),
+        })),
   };
 }
 
 /** The target task against the mean of the others; null where there are no others. */
-export function paretoChart({ members, target, others, metricName }: Judgement): ScatterFigure | null {
+export function paretoChart(judgement: Judgement): ScatterFigure | null {
+  const { members, target, others, metricName } = judgement;
   if (others.length === 0) return null;
   const rest = others.length === 1 ? others[0] : `mean of ${others.join(', ')}`;
   return {
@@ -70,7 +92,7 @@ export function paretoChart({ members, target, others, metricName }: Judgement):
       .toSorted((a, b) => Number(b.onFront) - Number(a.onFront))
       .map((member) => ({
         id: member.id,
-        label: memberName(member),
+        label: memberName(judgement, member),
         group: member.onFront ? 'on the Pareto front' : 'another is better on both',
         x: 100 * (member.others ?? 0),
         y: 100 * member.target,
@@ -84,8 +106,10 @@ const percent = (share: number | null): string => (share === null ? '–' : form
 
 /** All numbers behind both charts. */
 export function judgedTable(judgement: Judgement): TableFigure {
-  const { members, target, others, recommended, metricName, tolerance, scales } = judgement;
+  const { members, target, others, recommended, axes, tolerance, scales } = judgement;
   const tasks = [target, ...others];
+  /** Only where a model stands by a single one. */
+  const hasLayers = members.some((member) => member.tasks.some(({ layer }) => layer !== null));
   return {
     title: 'Members',
     columns: [
@@ -99,13 +123,13 @@ export function judgedTable(judgement: Judgement): TableFigure {
           ]
         : []),
       ...tasks.flatMap((task) => [
-        { name: `${metricName}, ${task}`, align: 'right' as const },
-        { name: 'layer', align: 'right' as const },
+        { name: `${axes[task].name}, ${task}`, align: 'right' as const },
+        ...(hasLayers ? [{ name: 'layer', align: 'right' as const }] : []),
       ]),
       { name: '', align: 'left' },
     ],
     rows: members.map((member, index) => [
-      { text: memberName(member) },
+      { text: memberName(judgement, member) },
       { text: percent(member.target), ...(index === recommended ? { mark: 'best' as const } : {}) },
       { text: member.targetLow === null ? '–' : `${percent(member.targetLow)} to ${percent(member.targetHigh)}` },
       ...(others.length > 0
@@ -116,7 +140,10 @@ export function judgedTable(judgement: Judgement): TableFigure {
         : []),
       ...tasks.flatMap((task) => {
         const own = member.tasks.find((standing) => standing.task === task);
-        return [{ text: own ? formatNumber(own.value, 3) : '–' }, { text: own?.layer == null ? '–' : String(own.layer) }];
+        return [
+          { text: own ? formatNumber(own.value, 3) : '–' },
+          ...(hasLayers ? [{ text: own?.layer == null ? '–' : String(own.layer) }] : []),
+        ];
       }),
       {
         text: [
@@ -129,6 +156,7 @@ export function judgedTable(judgement: Judgement): TableFigure {
       },
     ]),
     notes: [
+      `A model stands by its ${overTexts[judgement.over]}${judgement.measure === 'probe' ? ', measured on held-out utterances' : ''}.`,
       `Per cent are of the pre-trained model’s lead over chance (shuffled labels); 100 is the pre-trained model itself.`,
       ...tasks
         .filter((task) => scales[task] === 'spread')

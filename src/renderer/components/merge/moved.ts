@@ -1,7 +1,8 @@
+import { type Drift } from '#shared/drift.ts';
 import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 import { type TableFigure } from '#shared/figures/table.ts';
+import { nameDash } from '#shared/figures/textWidth.ts';
 import { decimalsFor, formatNumber } from '#shared/figures/ticks.ts';
-import { type Drift } from '#shared/drift.ts';
 import { moduleNames, type TensorModule, tensorModules } from '#shared/merge.ts';
 
 import { type Comparison } from '../../api/engine.ts';
@@ -267,7 +268,7 @@ export function driftHeatmap({ rows, layers, data, frames }: Drift): HeatmapFigu
     columnName: layerAxis,
     columns: layers,
     detailNames: [],
-    rows: pairs.map(({ a, b }) => ({ id: `${a} ${b}`, label: `${a} – ${b}`, details: [], control: false })),
+    rows: pairs.map(({ a, b }) => ({ id: `${a} ${b}`, label: `${a}${nameDash}${b}`, details: [], control: false })),
     values: pairs.map(({ a, b }) => layers.map((layer) => at.get(`${a} ${b} ${layer}`) ?? null)),
     domain: 'absolute',
     range: null,
