@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { createEngine } from '#main/jobs/engine.ts';
+import { prepareProbing } from '#main/jobs/probePrepare.ts';
 import { JobQueue } from '#main/jobs/queue.ts';
 import { createProject, type Project } from '#main/project/project.ts';
 import { ForetuneError } from '#shared/errors.ts';
@@ -136,6 +137,37 @@ describe("probes of the demo's clips", () => {
       [...rows, ...sums].map(({ value, ci_low, replicates }) => [value, ci_low, replicates]);
     expect(of(a)).toEqual(of(b));
     expect(of(a)).not.toEqual(of(c));
+  });
+});
+
+describe('parts', () => {
+  const prepared = async (settings: Settings) => {
+    const { split, stratum, warnings } = await prepareProbing(specOf({ split: { test: 0.25 }, ...settings }));
+    return { ...split, by: stratum?.name, warnings };
+  };
+
+  it('hold each class in its share, by the first column of classes', async () => {
+    const { test, by } = await prepared({ labels: ['loudness', 'word', 'speaker'], kind: 'auto' });
+    expect(by).toBe('word');
+    const words = readFileSync(few, 'utf8').trim().split('\n').slice(1);
+    const held = Map.groupBy(test, (i) => words[i].split(',')[1]);
+    // Of each of six words one in four.
+    expect([...held.values()].map(({ length }) => length)).toEqual([2, 2, 2, 2, 2, 2]);
+  });
+
+  it('are drawn plainly for numbers, for groups, and where the data set names them all', async () => {
+    expect((await prepared({ labels: ['loudness'] })).by).toBeUndefined();
+    expect((await prepared({ split: { group: 'speaker' } })).by).toBeUndefined();
+    expect((await prepared({ split: { column: 'part' } })).by).toBeUndefined();
+  });
+
+  it('leave a class with fewer than three utterances in training, and say so', async () => {
+    const { train, by, warnings } = await prepared({ labels: ['once'] });
+    expect(by).toBe('once');
+    expect(train).toContain(8);
+    expect(warnings).toContain(
+      '"once" has a class with fewer than three utterances ("rare"), which stays in training: nothing of it is measured.',
+    );
   });
 });
 

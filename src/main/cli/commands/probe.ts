@@ -133,7 +133,12 @@ export function probeCommand() {
     )
     .option('--split-column <column>', 'manifest column that says train, dev or test for each row')
     .option('--group <column>', 'column whose values stay in one part, such as the speaker')
-    .option('--test <share>', 'share that is held out, where no column says so', share, 0.2)
+    .option(
+      '--test <share>',
+      'share that is held out, where no column says so (of each class, unless --group keeps together)',
+      share,
+      0.2,
+    )
     .option('--dev <share>', 'share that training is stopped by', share, 0.1)
     .addOption(
       new Option('--tokens <which>', 'ctc only: what the head writes')
