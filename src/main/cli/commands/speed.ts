@@ -15,10 +15,10 @@ import {
   strategySchema,
 } from '#shared/speed.ts';
 
-import { followJob } from '../followJob.ts';
+import { finishJob } from '../followJob.ts';
 import { count, integer, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { untilInterrupted, withApi } from '../run.ts';
+import { withApi } from '../run.ts';
 
 /** Runs a sweep in a project and follows it to its end; gives its settings. */
 async function sweep(
@@ -28,10 +28,7 @@ async function sweep(
   const { project } = await api.projects.open({ path: request.project, mode: 'open-or-create' });
   const spec = speedSpecSchema.parse(request.spec);
   const { job, run } = await api.speed.start({ project, spec, machine: request.machine, again: request.again });
-  await untilInterrupted(
-    () => void api.jobs.cancel({ project, job }),
-    () => followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project }),
-  );
+  await finishJob(api, { project, job, path: request.project });
   return { project, run, points: await api.speed.points({ project, run }) };
 }
 
