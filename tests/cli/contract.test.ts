@@ -9,7 +9,7 @@ import { scoreColumns, scoreRowSchema } from '#shared/score.ts';
 
 import demoLogme from '../golden/scoring/demo_logme.json' with { type: 'json' };
 import golden from '../golden/scoring/reference.json' with { type: 'json' };
-import { demo, foretune, temporaryFolder } from '../support/foretune.ts';
+import { demo, foretune, start, temporaryFolder } from '../support/foretune.ts';
 
 const folder = temporaryFolder();
 const cache = join(folder.path, 'cache');
@@ -142,5 +142,13 @@ describe('the command line', () => {
     expect(code).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).not.toBe('');
+  });
+});
+
+describe('a reader who goes before the end', () => {
+  it('is no failure of the work', async () => {
+    const { child, finished } = start(['studies', '--json'], { cache });
+    child.stdout.destroy();
+    expect(await finished).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 });

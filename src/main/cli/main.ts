@@ -71,11 +71,17 @@ export function createProgram(): Command {
 
 /** Runs one command line and sets the exit code; never exits by itself, so that threads and files are closed in order. */
 export async function main(args: string[]): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   try {
     await createProgram().parseAsync(args, { from: 'user' });
   } catch (error) {
     process.exitCode = exitCodeOf(error);
   }
+}
+
+/** Whoever read along (`foretune studies | head`) has seen enough: that is no failure of the work. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 function exitCodeOf(error: unknown): number {

@@ -25,6 +25,12 @@ export interface AtomicFile {
   discard(): Promise<void>;
 }
 
+/** Bytes after which what was written so far is sent to the disk while more is being made, so that `commit` need not wait for all. */
+const flushEvery = 32 * 2 ** 20;
+
+/** One file at a time is flushed in the background: a sweep that writes many would fill the thread pool with waiting. */
+let someFlushes = false;
+
 /** Begins a file atomically. Throws `no-space`, `not-found` (no such folder) or `unreadable`; so do its methods. */
 export async function createAtomicFile(path: string): Promise<AtomicFile> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.part`;
@@ -32,6 +38,17 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
     throw writeError(path, error);
   });
   let ended = false;
+  let unflushed = 0;
+  let flushing = Promise.resolve();
+
+  async function flush(): Promise<void> {
+    someFlushes = true;
+    unflushed = 0;
+    await handle.datasync().finally(() => {
+      someFlushes = false;
+    });
+  }
+
   const file: AtomicFile = {
     handle,
     async write(bytes, position) {
@@ -42,6 +59,11 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
           const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.byteLength - done, 1 << 30), position + done);
           done += bytesWritten;
         }
+        unflushed += bytes.byteLength;
+        if (unflushed < flushEvery || someFlushes) return;
+        // A system tells of a failed flush once only: `commit` must hear of this one.
+        flushing = Promise.all([flushing, flush()]).then(() => undefined);
+        flushing.catch(() => undefined);
       } catch (error) {
         throw writeError(path, error);
       }
@@ -49,6 +71,7 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
     async commit() {
       if (ended) return;
       try {
+        await flushing;
         await handle.sync();
         await handle.close();
         await rename(temporary, path);
@@ -61,6 +84,7 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
     async discard() {
       if (ended) return;
       ended = true;
+      await flushing.catch(() => undefined);
       await handle.close().catch(() => undefined);
       await rm(temporary, { force: true });
     },

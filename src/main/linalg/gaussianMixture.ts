@@ -37,6 +37,9 @@ export function gaussianMixture(
   return { responsibilities, logLikelihoods };
 }
 
+/** Below its row's best by more than this, a log density gives a responsibility of exactly 0 in float64. */
+const vanishing = 746;
+
 /** One round: parameters from the responsibilities, then responsibilities from the parameters. */
 function improve(
   rows: Float64Array,
@@ -47,16 +50,21 @@ function improve(
   logLikelihoods: number[],
 ): void {
   const logDensities = new Float64Array(n * components);
-  for (let g = 0; g < components; g++) {
-    const { weight, mean, covariance } = parameters(rows, n, d, components, responsibilities, g);
+  const centres = Array.from({ length: components }, (_, g) => centreOf(rows, n, d, components, responsibilities, g));
+  const best = leastDensities(centres, n, d, components, responsibilities);
+  const x = new Float64Array(d);
+  for (const [g, centre] of centres.entries()) {
+    const { weight, mean } = centre;
+    const covariance = covarianceOf(rows, n, d, components, responsibilities, g, centre);
     choleskyInPlace(covariance, d);
     let logDeterminant = 0;
     for (let k = 0, row = 0; k < d; row += d - k, k++) logDeterminant += Math.log(covariance[row]);
     const constant = Math.log(weight) - 0.5 * d * Math.log(2 * Math.PI) - logDeterminant;
-    const x = new Float64Array(d);
     for (let r = 0; r < n; r++) {
       for (let c = 0; c < d; c++) x[c] = rows[r * d + c] - mean[c];
-      logDensities[r * components + g] = constant - 0.5 * whitenedSquare(covariance, d, x);
+      const density = constant - 0.5 * whitenedSquare(covariance, d, x, 2 * (constant - best[r] + vanishing));
+      logDensities[r * components + g] = density;
+      if (density > best[r]) best[r] = density;
     }
   }
   let total = 0;
@@ -72,7 +80,25 @@ function improve(
   logLikelihoods.push(total / n);
 }
 
-function parameters(rows: Float64Array, n: number, d: number, components: number, responsibilities: Float64Array, g: number) {
+/** A component without its covariance. */
+interface Centre {
+  /** Rows that it has, in shares. */
+  total: number;
+  weight: number;
+  /** [d] */
+  mean: Float64Array;
+  /** Trace of the covariance. */
+  trace: number;
+}
+
+function centreOf(
+  rows: Float64Array,
+  n: number,
+  d: number,
+  components: number,
+  responsibilities: Float64Array,
+  g: number,
+): Centre {
   // A component without rows gets a vanishing weight instead of a division by zero.
   let total = 10 * Number.EPSILON;
   const mean = new Float64Array(d);
@@ -82,11 +108,53 @@ function parameters(rows: Float64Array, n: number, d: number, components: number
     if (share > 0) for (let c = 0; c < d; c++) mean[c] += share * rows[r * d + c];
   }
   for (let c = 0; c < d; c++) mean[c] /= total;
+  let trace = d * ridge;
+  for (let r = 0; r < n; r++) {
+    const share = responsibilities[r * components + g] / total;
+    if (share > 0) for (let c = 0; c < d; c++) trace += share * (rows[r * d + c] - mean[c]) ** 2;
+  }
+  return { total, weight: total / n, mean, trace };
+}
+
+/**
+ * What the log density of each row comes to at least under one of the components, before any covariance is known: with a share s of
+ * the component's total the squared Mahalanobis distance is at most total/s, and ln det C at most d ln(tr C/d). [n]
+ */
+function leastDensities(
+  centres: readonly Centre[],
+  n: number,
+  d: number,
+  components: number,
+  responsibilities: Float64Array,
+): Float64Array {
+  const least = new Float64Array(n).fill(-Infinity);
+  for (const [g, { total, weight, trace }] of centres.entries()) {
+    const constant = Math.log(weight) - 0.5 * d * (Math.log(2 * Math.PI) + Math.log(trace / d));
+    for (let r = 0; r < n; r++) {
+      const share = responsibilities[r * components + g];
+      if (share >= leastShare * total) least[r] = Math.max(least[r], constant - (0.5 * total) / share);
+    }
+  }
+  return least;
+}
+
+/** Of a component's total; smaller shares are left out of its covariance. */
+const leastShare = 1e-12;
+
+function covarianceOf(
+  rows: Float64Array,
+  n: number,
+  d: number,
+  components: number,
+  responsibilities: Float64Array,
+  g: number,
+  { total, mean }: Centre,
+): Float64Array {
   const covariance = new Float64Array((d * (d + 1)) / 2);
   const x = new Float64Array(d);
   for (let r = 0; r < n; r++) {
     const share = responsibilities[r * components + g] / total;
-    if (share < 1e-12) continue;
+    if (share < leastShare) continue;
     for (let c = 0; c < d; c++) x[c] = rows[r * d + c] - mean[c];
     for (let i = 0, entry = 0; i < d; i++) {
       const value = share * x[i];
@@ -94,15 +162,16 @@ function parameters(rows: Float64Array, n: number, d: number, components: number
     }
   }
   for (let k = 0, row = 0; k < d; row += d - k, k++) covariance[row] += ridge;
-  return { weight: total / n, mean, covariance };
+  return covariance;
 }
 
-/** |U'^-1 x|^2 for the packed Cholesky factor U; x is overwritten. */
-function whitenedSquare(factor: Float64Array, d: number, x: Float64Array): number {
+/** |U'^-1 x|^2 for the packed Cholesky factor U, or some number above `limit` where it is above; x is overwritten. */
+function whitenedSquare(factor: Float64Array, d: number, x: Float64Array, limit: number): number {
   let sum = 0;
   for (let k = 0, row = 0; k < d; row += d - k, k++) {
     const value = x[k] / factor[row];
     sum += value * value;
+    if (sum > limit) return sum;
     for (let c = 1; c < d - k; c++) x[k + c] -= factor[row + c] * value;
   }
   return sum;

@@ -57,6 +57,22 @@ export function encodeShort(values: Values, count: number, dtype: 'F16' | 'BF16'
   else for (let i = 0; i < count; i++) out[i] = bfloat16OfBits(scratch[i]);
 }
 
+/** Whether any word holds an exponent of ones only: adding its lowest bit then carries into the sign. Without a branch, four at a time. */
+function holdsNonFinite(words: Int32Array): boolean {
+  const [mask, lowest] = [0x7f800000, 0x00800000];
+  const whole = words.length & ~3;
+  let carried = 0;
+  for (let i = 0; i < whole; i += 4) {
+    carried |=
+      ((words[i] & mask) + lowest) |
+      ((words[i + 1] & mask) + lowest) |
+      ((words[i + 2] & mask) + lowest) |
+      ((words[i + 3] & mask) + lowest);
+  }
+  for (let i = whole; i < words.length; i++) carried |= (words[i] & mask) + lowest;
+  return carried < 0;
+}
+
 /** Index of the first element that is infinite or no number, from the elements' bits; -1 if there is none. */
 export function firstNonFinite(bytes: Uint8Array, dtype: FloatDtype): number {
   if (dtype === 'F64') {
@@ -65,9 +81,8 @@ export function firstNonFinite(bytes: Uint8Array, dtype: FloatDtype): number {
     return -1;
   }
   if (dtype === 'F32') {
-    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    for (let i = 0; i < words.length; i++) if ((words[i] & 0x7f800000) === 0x7f800000) return i;
-    return -1;
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    return holdsNonFinite(words) ? words.findIndex((word) => (word & 0x7f800000) === 0x7f800000) : -1;
   }
   const exponent = dtype === 'F16' ? 0x7c00 : 0x7f80;
   const words = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);

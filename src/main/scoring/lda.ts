@@ -23,7 +23,11 @@ function shrinkageOf(scatter: Float64Array, d: number): number {
 
 /** Scatter within the classes over n, packed. */
 function withinScatter({ features, n, d, classes }: Omit<LabelledSamples, 'seed' | 'k'>, means: Float64Array): Float64Array {
-  const within = Float64Array.from(features, (value, e) => value - means[classes[Math.floor(e / d)] * d + (e % d)]);
+  const within = new Float64Array(n * d);
+  for (let r = 0, e = 0; r < n; r++) {
+    const mean = classes[r] * d;
+    for (let j = 0; j < d; j++, e++) within[e] = features[e] - means[mean + j];
+  }
   const moments = createFeatureMoments(d);
   addRows(moments, within, n);
   return moments.gram.map((sum) => sum / n);
@@ -83,14 +87,25 @@ export function regularisedLda(
     const weights = choleskySolve(scatter, d, mean);
     let intercept = Math.log(counts[c] / n);
     for (let j = 0; j < d; j++) intercept -= 0.5 * mean[j] * weights[j];
-    for (let r = 0; r < n; r++) {
-      let sum = intercept;
-      for (let j = 0; j < d; j++) sum += features[r * d + j] * weights[j];
-      posteriors[r * k + c] = sum;
-    }
+    for (let r = 0; r < n; r++) posteriors[r * k + c] = intercept + dot(features, r * d, weights);
   }
   softmaxRows(posteriors, n, k);
   return { posteriors, shrinkage: lambda };
+}
+
+/** Of a row that begins at `from`, in four sums, which the processor adds up side by side. */
+function dot(rows: Float64Array | Float32Array, from: number, weights: Float64Array): number {
+  const d = weights.length;
+  let [a, b, c, e] = [0, 0, 0, 0];
+  let j = 0;
+  for (; j + 3 < d; j += 4) {
+    a += rows[from + j] * weights[j];
+    b += rows[from + j + 1] * weights[j + 1];
+    c += rows[from + j + 2] * weights[j + 2];
+    e += rows[from + j + 3] * weights[j + 3];
+  }
+  for (; j < d; j++) a += rows[from + j] * weights[j];
+  return a + b + (c + e);
 }
 
 /** Softmax of each row, in place. */

@@ -3,7 +3,7 @@ import { sampleIndices } from '#main/linalg/sampling.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { type LabelledSamples, type SamplesMetric } from './metric.ts';
-import { averageRanks, pearson } from './ranks.ts';
+import { spearmanWithProperty } from './ranks.ts';
 import { checkFeatures, chooseRows, classCounts, columnMeans, everyRow } from './samples.ts';
 
 export interface ParcOptions {
@@ -65,7 +65,7 @@ function pairCorrelation(points: Float64Array, width: number, chosen: Int32Array
       inLabels[pair] = classes[i] === classes[j] ? 0 : 1;
     }
   }
-  const rho = pearson(averageRanks(inFeatures), averageRanks(inLabels));
+  const rho = spearmanWithProperty(inFeatures, inLabels);
   if (Number.isNaN(rho))
     throw new ForetuneError(
       'invalid-data',

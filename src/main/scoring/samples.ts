@@ -87,8 +87,11 @@ export function classMeans({ features, n, d, classes, k }: ClassedSamples, count
 
 /** The rows less their mean, in float64. */
 export function centredRows(samples: Samples): Float64Array {
+  const { features, n, d } = samples;
   const mean = columnMeans(samples);
-  return Float64Array.from(samples.features, (value, e) => value - mean[e % samples.d]);
+  const centred = new Float64Array(n * d);
+  for (let r = 0, e = 0; r < n; r++) for (let c = 0; c < d; c++, e++) centred[e] = features[e] - mean[c];
+  return centred;
 }
 
 /** Moments of the rows about their mean. */
