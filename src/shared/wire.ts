@@ -87,7 +87,7 @@ interface Base64Array {
 }
 const { fromBase64: nativeFromBase64 } = Uint8Array as { fromBase64?: (text: string) => Uint8Array };
 
-function toBase64(bytes: Uint8Array & Base64Array): string {
+export function toBase64(bytes: Uint8Array & Base64Array): string {
   if (NodeBuffer) return NodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
   if (bytes.toBase64) return bytes.toBase64();
   let binary = '';

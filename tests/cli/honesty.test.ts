@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type ScoreRow } from '#shared/score.ts';
 
-import { demo, type Finished, foretune, temporaryFolder } from '../support/foretune.ts';
+import { demo, type Finished, foretune, start, temporaryFolder } from '../support/foretune.ts';
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -127,6 +127,18 @@ describe('without labels', () => {
     const bank = await json<Similarity>('similarity', ...model, ...data, ...few, '--filterbank', '40', '--metrics', 'cka');
     expect(bank.values[0].value!).toBeGreaterThan(bank.values[1].value!);
     expect(bank.paired).toBeGreaterThan(300);
+  });
+
+  it('are compared with progress on stderr, and stopped by an interrupt', async () => {
+    const { child, finished, stderr } = start(['similarity', ...model, ...data, '--other-data', join(demo, 'sentences.csv')], {
+      cache,
+    });
+    while (!/^ *\d+ % {2}tiny-hubert/m.test(stderr()) && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    const { code, stdout } = await finished;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr()).toMatch(/The comparison was stopped; there is no result\./);
   });
 
   it('two data sets have a distance, but no rows to pair', async () => {

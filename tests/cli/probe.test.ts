@@ -15,7 +15,7 @@ const cache = join(folder.path, 'cache');
 const at = (name: string): string => join(folder.path, name);
 const run = (...args: string[]) => foretune(args, { cache, cwd: folder.path });
 const model = (name = 'tiny-hubert'): string[] => ['--model', join(demo, 'models', name)];
-const few = ['--split-column', 'split', '--sample', '80', '--threads', '1', '--resamples', '20'];
+const few = ['--split-column', 'split', '--sample', '40', '--threads', '1', '--resamples', '20'];
 const words = ['--data', join(demo, 'manifest.csv'), '--label', 'word', ...few];
 const probing = ['probe', ...model(), ...words, '--layers', '2,5'];
 
@@ -110,7 +110,7 @@ describe('foretune probe', () => {
       '--unit',
       'utterance',
       '--sample',
-      '80',
+      '40',
       '--threads',
       '1',
       '--layers',

@@ -143,6 +143,8 @@ describe('foretune speed', () => {
     expect(had).toBeLessThan(48);
     const resumed = await run(...args, '--project', project);
     expect(resumed.code).toBe(0);
+    // What was done is told with a name, too.
+    expect(resumed.stderr).not.toMatch(/^ *\d+ % *$/m);
     expect(JSON.parse(resumed.stdout)).toEqual(JSON.parse(whole.stdout));
     expect(read()).toBe(48);
   });

@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { AxeBuilder } from '@axe-core/playwright';
@@ -87,6 +87,27 @@ describe('labels in time', { timeout: 120_000 }, () => {
       .poll(async () => (await page.locator('canvas.spectrum').boundingBox())!.width / picture!.width)
       .toBeCloseTo(2, 1);
     expect(await violations()).toEqual([]);
+  });
+
+  it('are saved with it in all four ways, as far as they are seen', async () => {
+    const saved = async (format: string): Promise<Buffer> => {
+      await page.locator(`${mark('clip')} ${mark('save-figure')}`).click();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click(mark(`save-${format}`))]);
+      await page.locator(mark(`save-${format}`)).waitFor({ state: 'hidden' });
+      return readFileSync(await download.path());
+    };
+    const near = await saved('svg');
+    expect(near.toString()).not.toContain('>yes</text>');
+    await page.locator(mark('clip')).getByLabel('Show more time').click();
+    const whole = (await saved('svg')).toString();
+    for (const word of ['yes', 'right', 'up', 'down']) expect(whole).toContain(`>${word}</text>`);
+    expect(whole.length).toBeLessThan(200_000);
+    expect((await saved('pdf')).subarray(0, 5).toString()).toBe('%PDF-');
+    const [head, ...rows] = (await saved('csv')).toString().split('\n');
+    expect(head).toBe('track,start,end,label,lowest,highest');
+    expect(rows.filter((row) => row.startsWith('words,'))).toHaveLength(4);
+    expect(rows.filter((row) => row.startsWith('waveform,'))).toHaveLength(1040);
+    expect((await saved('latex')).toString()).toMatch(/words & yes & 0\.\d{3} & 0\.\d{3} \\\\/);
   });
 
   it('are labels of an experiment by frames', async () => {

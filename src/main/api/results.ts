@@ -2,7 +2,7 @@ import * as z from 'zod';
 
 import { type Project } from '#main/project/project.ts';
 import { compareScores } from '#main/reports/comparison.ts';
-import { bestSentence, controlSentences, layerSentence, rivalSentence } from '#main/reports/findings.ts';
+import { bestSentence, cellSentences, controlSentences, layerSentence, rivalSentence } from '#main/reports/findings.ts';
 import { drawingPdf } from '#main/reports/pdf.ts';
 import { layerRanking, modelRanking, rankingTable, rankReading } from '#main/reports/ranking.ts';
 import { compareTasks, recommend, taskTable } from '#main/reports/recommendation.ts';
@@ -101,9 +101,13 @@ export const resultProcedures = {
       heatmap: sectionHeatmap(section),
       curve: sectionCurve(section),
       ties: knownTies.get(section.id)!,
-      findings: [bestSentence(section), rivalSentence(section), layerSentence(section), ...controlSentences(section)].filter(
-        (sentence) => sentence !== '',
-      ),
+      findings: [
+        bestSentence(section),
+        rivalSentence(section),
+        layerSentence(section),
+        ...controlSentences(section),
+        ...cellSentences(section),
+      ].filter((sentence) => sentence !== ''),
       rows: section.models.flatMap(({ id, name, layers, controls }) =>
         [...layers, ...[...controls.values()].flatMap((control) => control.layers)].map(
           ({ layer, value, ci_low, ci_high, n, d, classes, control, recipeId, replicates, notes }) => ({

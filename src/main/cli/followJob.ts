@@ -2,6 +2,7 @@ import type { Api } from '#main/api/router.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { createProgressView } from './progress.ts';
+import { untilInterrupted } from './run.ts';
 
 /**
  * Shows a job's progress and remarks on stderr until it ends.
@@ -32,4 +33,16 @@ export async function followJob(
     view.stop();
   }
   if (failure) throw failure;
+}
+
+/** Follows a job to its end, or cancels it on an interrupt. `path`: the project's file, or ":memory:". */
+export async function finishJob(
+  api: Api,
+  { project, job, path, quiet }: { project: string; job: number; path: string; quiet?: boolean },
+): Promise<void> {
+  const file = path === ':memory:' ? undefined : path;
+  await untilInterrupted(
+    () => void api.jobs.cancel({ project, job }),
+    () => followJob(api, { project, job, file, quiet }),
+  );
 }

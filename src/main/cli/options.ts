@@ -1,8 +1,9 @@
-import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 import { mergeMethodIds } from '#main/merging/registry.ts';
 import { metricIds, metrics } from '#main/scoring/registry.ts';
 import { type MachineSettings, machineSettingsSchema, providerSchema } from '#shared/experiment.ts';
+import { type Unit, unitSchema } from '#shared/score.ts';
 
 /** For options that may be given several times. */
 export function collect(value: string, previous: string[] = []): string[] {
@@ -114,6 +115,20 @@ export function providers(value: string): MachineSettings['providers'] {
 /** Settings of the machine from the options that every running command has. */
 export function machine(options: { provider?: MachineSettings['providers']; threads?: number }): MachineSettings {
   return machineSettingsSchema.parse({ providers: options.provider, threads: options.threads });
+}
+
+/** What a sample is; may be given twice. */
+export function unitOption(usual: Unit) {
+  return new Option(
+    '--unit <unit>',
+    `what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: ${usual})`,
+  )
+    .choices(unitSchema.options)
+    .argParser((value: string, previous: Unit[] | undefined): Unit[] => {
+      const unit = unitSchema.safeParse(value);
+      if (!unit.success) throw new InvalidArgumentError(`Give ${unitSchema.options.join(' or ')}.`);
+      return [...(previous ?? []), unit.data];
+    });
 }
 
 /** Where a report goes, from the options that every command with one has; nothing where none was given. */

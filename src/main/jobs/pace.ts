@@ -24,10 +24,10 @@ export class Pace {
     this.tell(true);
   }
 
-  /** Steps that an earlier run has done: they count as done, not as work. */
+  /** Steps that an earlier run has done: they count as done, not as work. Told with what is done next, if nothing has a name yet. */
   skip(steps: number): void {
     this.done += steps;
-    this.tell(steps > 0);
+    if (this.what !== '') this.tell(steps > 0);
   }
 
   add(steps: number, audioSeconds: number): void {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { type EncoderModel } from '#main/models/model.ts';
-import { type Split, splitUtterances } from '#main/probing/split.ts';
+import { fewestToPart, type Split, splitUtterances } from '#main/probing/split.ts';
 import { type AlignmentReport } from '#main/tasks/alignments/alignments.ts';
 import { type Dataset, openDataset, requireColumn } from '#main/tasks/dataset.ts';
 import { isAligned, type LabelColumn, shuffledLabels } from '#main/tasks/labels.ts';
@@ -32,6 +32,8 @@ export interface PreparedProbing {
   alignments: AlignmentReport | null;
   /** Utterances of each part; the same for all models, labels and heads. */
   split: Split;
+  /** The labels whose classes it has in their shares, where it has. */
+  stratum: LabelColumn | undefined;
   /** Equal for two runs that must give equal numbers. */
   hash: string;
   warnings: string[];
@@ -84,18 +86,36 @@ async function openColumns(
   return { columns, alignments };
 }
 
-/** A class of one utterance is either learned or tested, never both. */
-function rareClasses(columns: readonly ProbedColumn[]): string[] {
+function rareNames(rare: readonly string[]): string {
+  const named = rare.slice(0, 5).map((text) => `"${text}"`);
+  return `${named.join(', ')}${rare.length > named.length ? ` and ${rare.length - named.length} more` : ''}`;
+}
+
+/** A class of one utterance is either learned or tested, never both; of a stratified split, smaller classes than its parts are only learned. */
+function rareClasses({
+  columns,
+  split,
+  stratum,
+  spec,
+}: Pick<PreparedProbing, 'columns' | 'split' | 'stratum' | 'spec'>): string[] {
   return columns.flatMap((column) => {
     if (column.kind !== 'labels' || column.control !== '' || column.labels.values.some(isAligned)) return [];
-    const { name, classes, counts, kind } = column.labels;
+    const { name, classes, counts, kind, values } = column.labels;
+    if (column.labels === stratum && spec.settings.split.column === undefined) {
+      const there = Map.groupBy([...split.train, ...split.dev, ...split.test], (i) => values[i]);
+      const rare = classes.filter((_, c) => there.has(c) && there.get(c)!.length < fewestToPart);
+      return rare.length === 0
+        ? []
+        : [
+            `"${name}" has ${rare.length === 1 ? 'a class' : 'classes'} with fewer than three utterances (${rareNames(rare)}), which ${rare.length === 1 ? 'stays' : 'stay'} in training: nothing of ${rare.length === 1 ? 'it' : 'them'} is measured.`,
+          ];
+    }
     const rare = kind === 'regression' ? [] : classes.filter((_, c) => counts[c] === 1);
-    if (rare.length === 0) return [];
-    const named = rare.slice(0, 5).map((text) => `"${text}"`);
-    const more = rare.length > named.length ? ` and ${rare.length - named.length} more` : '';
-    return [
-      `"${name}" has ${rare.length === 1 ? 'a class' : 'classes'} with a single utterance (${named.join(', ')}${more}), which can be learned or tested, but not both.`,
-    ];
+    return rare.length === 0
+      ? []
+      : [
+          `"${name}" has ${rare.length === 1 ? 'a class' : 'classes'} with a single utterance (${rareNames(rare)}), which can be learned or tested, but not both.`,
+        ];
   });
 }
 
@@ -103,19 +123,28 @@ function valuesOf(column: ProbedColumn): readonly unknown[] {
   return column.kind === 'labels' ? column.labels.values : column.tokens.values;
 }
 
-function split(spec: ProbeSpec, dataset: Dataset, columns: readonly ProbedColumn[]): Split {
+/** Parts the utterances that have a label; class by class of the first column that has classes, unless groups must stay together. */
+function parted(spec: ProbeSpec, dataset: Dataset, columns: readonly ProbedColumn[]): Pick<PreparedProbing, 'split' | 'stratum'> {
   const { split: wanted, seed, sample } = spec.settings;
   for (const column of [wanted.column, wanted.group]) if (column !== undefined) requireColumn(dataset, column);
   const column = (name: string | undefined): string[] | undefined =>
     name === undefined ? undefined : dataset.utterances.map(({ values }) => values[name].trim());
   const labelled = dataset.utterances.map((_, i) => i).filter((i) => columns.some((probed) => valuesOf(probed)[i] !== null));
-  return splitUtterances(sampleUtterances(labelled, sample, seed), {
+  const stratum =
+    wanted.group === undefined
+      ? columns
+          .flatMap((probed) => (probed.kind === 'labels' ? [probed.labels] : []))
+          .find(({ kind, values }) => kind === 'classification' && !values.some(isAligned))
+      : undefined;
+  const split = splitUtterances(sampleUtterances(labelled, sample, seed), {
     test: wanted.test,
     dev: wanted.dev,
     seed,
     given: column(wanted.column),
     groups: column(wanted.group),
+    classes: stratum?.values,
   });
+  return { split, stratum: split.stratified ? stratum : undefined };
 }
 
 /** Opens models and data, parts the data, and refuses what cannot be probed, before anything is run. */
@@ -130,7 +159,8 @@ export async function prepareProbing(spec: ProbeSpec): Promise<PreparedProbing> 
   const warnings = dataset.problems.map(({ row, message }) => `${dataset.name}, row ${row}: ${message}`);
   for (const { row, message } of alignments?.problems ?? []) warnings.push(`${dataset.name}, row ${row}: ${message}`);
   for (const model of models) warnings.push(...model.notes.map((note) => `${model.name}: ${note}`));
-  warnings.push(...rareClasses(columns));
+  const parts = parted(spec, dataset, columns);
+  warnings.push(...rareClasses({ columns, spec, ...parts }));
   const decisive = {
     probing: probeVersion,
     scoring: versions.scoring,
@@ -145,7 +175,7 @@ export async function prepareProbing(spec: ProbeSpec): Promise<PreparedProbing> 
     dataset,
     columns,
     alignments,
-    split: split(spec, dataset, columns),
+    ...parts,
     hash: createHash('sha256').update(JSON.stringify(decisive)).digest('hex'),
     warnings,
   };

@@ -355,7 +355,7 @@ function tellRefusals(run: ProbeRun, pass: Pass, heads: readonly Head[], outcome
 
 /** Everything a reader needs to make the numbers of a pass again. */
 function recipeOf(
-  { spec, dataset, columns, split }: PreparedProbing,
+  { spec, dataset, columns, split, stratum }: PreparedProbing,
   run: ProbeRun,
   { model, weights }: Pass,
   opened: OpenReply,
@@ -394,6 +394,8 @@ function recipeOf(
       dev: split.dev.length,
       test: split.test.length,
       by: column === undefined ? `seed ${settings.seed}` : `column "${column}"; what it leaves open by seed ${settings.seed}`,
+      stratified:
+        stratum === undefined ? 'no' : `by the classes of "${stratum.name}"; those too small for every part stay in training`,
       together: group === undefined ? 'nothing but an utterance' : `column "${group}"`,
     },
     features: `${settings.layerNorm ? 'layer norm of every frame; ' : ''}each layer and dimension standardised by the training part`,

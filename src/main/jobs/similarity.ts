@@ -12,9 +12,11 @@ import { chooseRows } from '#main/scoring/samples.ts';
 import { openDataset } from '#main/tasks/dataset.ts';
 import { ForetuneError, toErrorValue } from '#shared/errors.ts';
 import { type DataChoice, type MachineSettings, type ModelChoice } from '#shared/experiment.ts';
+import { type Progress } from '#shared/jobs.ts';
 
 import { decodeAhead } from './decodeAhead.ts';
 import { type Engine } from './engine.ts';
+import { Pace } from './pace.ts';
 import { sampleUtterances } from './plan.ts';
 
 /** Features of some audio: layers of a model, or a filterbank. */
@@ -69,8 +71,7 @@ interface SideSummary {
   utterances: number;
 }
 
-export type SimilarityEvent =
-  { type: 'progress'; done: number; total: number; doing: string } | { type: 'done'; result: SimilarityResult };
+export type SimilarityEvent = { type: 'progress'; progress: Progress } | { type: 'done'; result: SimilarityResult };
 
 /** Scores whose rows must be the same samples on both sides. */
 const pairing = new Set(['cka', 'cka-debiased', 'pwcca']);
@@ -110,12 +111,12 @@ interface SideRun {
   engine: Engine;
   request: SimilarityRequest;
   signal?: AbortSignal;
-  tell: (doing: string) => void;
+  pace: Pace;
 }
 
 /** Runs one side's audio through its model (or filterbank) and keeps the rows. */
 async function* collectSide(source: FeatureSource, other: FeatureSource, run: SideRun): AsyncGenerator<void, Side> {
-  const { engine, request, signal } = run;
+  const { engine, request, signal, pace } = run;
   const dataset = await openDataset(source.data.path, source.data);
   const chosen = sampleUtterances(
     dataset.utterances.map((_, i) => i),
@@ -152,22 +153,21 @@ async function* collectSide(source: FeatureSource, other: FeatureSource, run: Si
     };
   };
   if (source.kind === 'filterbank') {
+    pace.doing('filterbank');
     for await (const { utterance, audio, problem } of decodeAhead(engine, dataset, chosen, rate)) {
       signal?.throwIfAborted();
-      run.tell('filterbank');
+      if (audio) {
+        const bank = logMelFilterbank(audio.samples, rate, source.bands);
+        const end = audio.samples.length / rate;
+        const front = model?.frontEnd;
+        const time = (frame: number) => (front ? frameTime(front, frame, rate) : bank.first + frame * bank.hop);
+        let count = bank.frames;
+        if (front) for (count = 0; time(count) + bank.first <= end + 1e-9; count++);
+        if (count === 0 || bank.frames === 0) skipped.push(`${dataset.utterances[utterance].path} is too short for one frame.`);
+        else offer(utterance, [front ? poolToFrames(bank, count, time) : bank.values], count, source.bands);
+      } else skipped.push(problem);
+      pace.add(1, audio?.seconds ?? 0);
       yield;
-      if (!audio) {
-        skipped.push(problem);
-        continue;
-      }
-      const bank = logMelFilterbank(audio.samples, rate, source.bands);
-      const end = audio.samples.length / rate;
-      const front = model?.frontEnd;
-      const time = (frame: number) => (front ? frameTime(front, frame, rate) : bank.first + frame * bank.hop);
-      let count = bank.frames;
-      if (front) for (count = 0; time(count) + bank.first <= end + 1e-9; count++);
-      if (count === 0 || bank.frames === 0) skipped.push(`${dataset.utterances[utterance].path} is too short for one frame.`);
-      else offer(utterance, [front ? poolToFrames(bank, count, time) : bank.values], count, source.bands);
     }
     return finish(`${source.bands} mel bands`, [null], source.bands, dataset.fingerprint);
   }
@@ -176,6 +176,7 @@ async function* collectSide(source: FeatureSource, other: FeatureSource, run: Si
   if (beyond !== undefined)
     throw new ForetuneError('not-found', `${model!.name} has layers 0 to ${model!.layers - 1}; layer ${beyond} does not exist.`);
   const built = await buildEncoder(model!, { cacheDir: join(engine.cacheDir, 'graphs'), weights: 'own', layers });
+  pace.doing(model!.name);
   // A thread of its own: a scoring job may be using the engine's.
   const thread = startInferenceThread();
   try {
@@ -186,21 +187,19 @@ async function* collectSide(source: FeatureSource, other: FeatureSource, run: Si
     });
     for await (const { utterance, audio, problem } of decodeAhead(engine, dataset, chosen, rate)) {
       signal?.throwIfAborted();
-      run.tell(model!.name);
-      yield;
-      if (!audio) {
-        skipped.push(problem);
-        continue;
-      }
       try {
-        const features = await thread.call('features', { samples: audio.samples });
-        if (features.frames > 0) offer(utterance, features.layers, features.frames, features.width);
-        else skipped.push(`${dataset.utterances[utterance].path} is too short for one frame.`);
+        if (audio) {
+          const features = await thread.call('features', { samples: audio.samples });
+          if (features.frames > 0) offer(utterance, features.layers, features.frames, features.width);
+          else skipped.push(`${dataset.utterances[utterance].path} is too short for one frame.`);
+        } else skipped.push(problem);
       } catch (error) {
         const { code, message } = toErrorValue(error);
         if (code !== 'invalid-data') throw error;
         skipped.push(message);
       }
+      pace.add(1, audio?.seconds ?? 0);
+      yield;
     }
     return finish(model!.name, opened.layers, opened.width, dataset.fingerprint);
   } finally {
@@ -248,39 +247,35 @@ export async function* compareFeatures(
       throw new ForetuneError('usage', `${found.name} (${id}) needs labels and compares no two sets of features.`);
     return found;
   });
-  let done = 0;
-  let doing = '';
-  const run: SideRun = {
-    engine,
-    request,
-    signal,
-    tell: (what) => {
-      done++;
-      doing = what;
-    },
-  };
+  const same = JSON.stringify(request.a) === JSON.stringify(request.b);
   const counts = await Promise.all(
-    [request.a, request.b].map(async ({ data }) => (await openDataset(data.path, data)).utterances.length),
+    (same ? [request.a] : [request.a, request.b]).map(async ({ data }) => (await openDataset(data.path, data)).utterances.length),
   );
   const utterances = counts.reduce((sum, count) => sum + Math.min(count, request.sample ?? count), 0);
+  const reports: Progress[] = [];
+  const told = function* (): Generator<SimilarityEvent> {
+    for (const progress of reports.splice(0)) yield { type: 'progress', progress };
+  };
+  const pace = new Pace(utterances, (progress) => reports.push(progress));
+  const run: SideRun = { engine, request, signal, pace };
   const collect = async function* (source: FeatureSource, other: FeatureSource): AsyncGenerator<SimilarityEvent, Side> {
     const side = collectSide(source, other, run);
     for (;;) {
       const step = await side.next();
       if (step.done) return step.value;
-      yield { type: 'progress', done, total: utterances, doing };
+      yield* told();
     }
   };
   const a = yield* collect(request.a, request.b);
-  const same = JSON.stringify(request.a) === JSON.stringify(request.b);
   const b = same ? a : yield* collect(request.b, request.a);
   const pairs = methods.some(({ id }) => pairing.has(id)) ? pairedRows(a, b, request) : null;
   const values: SimilarityValue[] = [];
   for (const method of methods) {
+    pace.doing(method.name);
+    yield* told();
     for (const [i, layerA] of a.summary.layers.entries()) {
       for (const [j, layerB] of b.summary.layers.entries()) {
         signal?.throwIfAborted();
-        yield { type: 'progress', done: utterances, total: utterances, doing: method.name };
         values.push({ metric: method.id, layerA, layerB, ...(await valueOf(engine, method, request, a, i, b, j, pairs)) });
       }
     }

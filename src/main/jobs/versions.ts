@@ -15,4 +15,4 @@ export const versions = {
 export const speedVersion = 1;
 
 /** Raised whenever a change of code changes probes. */
-export const probeVersion = 1;
+export const probeVersion = 2;

@@ -123,3 +123,36 @@ export function controlSentences(section: ScoreSection): string[] {
     ? sentences
     : ['No control was scored, so it is open how much of the score random weights or chance would reach.'];
 }
+
+const cellWords: Record<Exclude<Control, ''>, readonly [subject: string, meaning: string]> = {
+  'random-weights': ['Random weights', 'nothing learned in pre-training shows in these numbers'],
+  'shuffled-labels': ['Shuffled labels', 'these numbers are no more than chance gives'],
+};
+
+/** Whether a control is as good as the score of the same layer, for all that is known. */
+function reaches(control: StoredScore, score: StoredScore, { axis }: ScoreSection): boolean {
+  return lead(score, control, axis) <= 0 || compareScores(score, control) === 'not-apart';
+}
+
+/** The single cells, of any model and layer, whose own control is as good: one sentence for each kind of control that reaches any. */
+export function cellSentences(section: ScoreSection): string[] {
+  return (['random-weights', 'shuffled-labels'] as const).flatMap((kind) => {
+    const held = section.models.map(({ name, layers, controls }) => {
+      const control = new Map(controls.get(kind)?.layers.map((score) => [score.layer, score]));
+      const scored = layers.filter(({ layer }) => control.has(layer));
+      return { name, scored, reached: scored.filter((score) => reaches(control.get(score.layer)!, score, section)) };
+    });
+    const cells = held.reduce((sum, { scored }) => sum + scored.length, 0);
+    const found = held.filter(({ reached }) => reached.length > 0);
+    const count = found.reduce((sum, { reached }) => sum + reached.length, 0);
+    if (count === 0) return [];
+    const named = found.map(
+      ({ name, reached }) =>
+        `${name} (layer${reached.length === 1 ? '' : 's'} ${layerRanges(reached.map(({ layer }) => layer))})`,
+    );
+    const [subject, meaning] = cellWords[kind];
+    return [
+      `${subject} are as good as ${count} of ${cells} cells of models and layers, or not distinguishably worse: ${enumerate(named)}; ${meaning}.`,
+    ];
+  });
+}

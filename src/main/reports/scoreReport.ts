@@ -12,7 +12,7 @@ import {
 } from '#shared/project.ts';
 import { type StoredLayerSum } from '#shared/probe.ts';
 
-import { bestSentence, controlSentences, layerSentence, rivalSentence } from './findings.ts';
+import { bestSentence, cellSentences, controlSentences, layerSentence, rivalSentence } from './findings.ts';
 import { type Answer, readingGuide } from './guide.ts';
 import { layerSumFigures, type LayerSumFigures } from './layerSums.ts';
 import { rankingTable, rankReading } from './ranking.ts';
@@ -103,7 +103,7 @@ function sectionOf(section: ScoreSection, recipeNames: ReadonlyMap<number, strin
     curve: heatmap.columns.length > 1 ? sectionCurve(section) : null,
     table: sectionTable(section, recipeNames),
     ranking: section.models.length > 1 ? rankingTable(section) : null,
-    reading: [recommend(section).reason, ...rankReading(section)],
+    reading: [recommend(section).reason, ...rankReading(section), ...cellSentences(section)],
   };
 }
 

@@ -33,16 +33,19 @@ export interface Spectrogram {
   bins: number;
   /** Power in dB below the loudest bin, 0 .. -range; frame after frame, low frequencies first. */
   decibels: Float32Array;
+  /** Samples that a frame looks at, and from one frame to the next. */
+  window: number;
+  hop: number;
 }
 
 export const dynamicRange = 80;
 const size = 512;
 const mostFrames = 2000;
 
-/** Short-time power spectrum: Hann windows of 25 ms, steps of 10 ms or more where the clip is long. */
-export function spectrogram(samples: Float32Array, rate: number): Spectrogram {
+/** Short-time power spectrum: Hann windows of 25 ms, steps of 10 ms or more where the clip is long (or `most` frames few). */
+export function spectrogram(samples: Float32Array, rate: number, most = mostFrames): Spectrogram {
   const window = Math.min(size, Math.round(rate * 0.025));
-  const hop = Math.max(Math.round(rate * 0.01), Math.ceil(samples.length / mostFrames));
+  const hop = Math.max(Math.round(rate * 0.01), Math.ceil(samples.length / most));
   const frames = Math.max(1, Math.floor((samples.length - window) / hop) + 1);
   const bins = size / 2 + 1;
   const hann = Float64Array.from({ length: window }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / window));
@@ -64,7 +67,7 @@ export function spectrogram(samples: Float32Array, rate: number): Spectrogram {
   for (let i = 0; i < decibels.length; i++) {
     decibels[i] = top > 0 && decibels[i] > 0 ? Math.max(-dynamicRange, 10 * Math.log10(decibels[i] / top)) : -dynamicRange;
   }
-  return { frames, bins, decibels };
+  return { frames, bins, decibels, window, hop };
 }
 
 /** Lowest and highest sample of each of `columns` even pieces. */

@@ -1,8 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref, watch } from 'vue';
 
-import { type Progress } from '#shared/jobs.ts';
-
 import { engine, type Mapping, type SimilarityEvent } from '../api/engine.ts';
 import { useStreamed } from '../composables/useStreamed.ts';
 import { useApp } from './app.ts';
@@ -10,23 +8,6 @@ import { useProject } from './project.ts';
 
 export type Against = 'model' | 'filterbank' | 'data';
 export type Take = 'frames' | 'mean' | 'median';
-
-type Told = { type: 'progress'; progress: Progress } | Extract<SimilarityEvent, { type: 'done' }>;
-
-/** The stream with its progress as every screen shows it. */
-async function* withProgress(events: AsyncIterable<SimilarityEvent>): AsyncGenerator<Told> {
-  const start = performance.now();
-  for await (const event of events) {
-    if (event.type === 'done') {
-      yield event;
-      continue;
-    }
-    const { done, total, doing } = event;
-    const seconds = (performance.now() - start) / 1000;
-    const secondsLeft = done > 4 && done < total ? (seconds / done) * (total - done) : null;
-    yield { type: 'progress', progress: { done, total, doing, speed: null, secondsLeft } };
-  }
-}
 
 /** How alike two sets of features are, layer by layer; kept while one looks at other screens. */
 export const useSimilarity = defineStore('similarity', () => {
@@ -47,7 +28,7 @@ export const useSimilarity = defineStore('similarity', () => {
   const p = ref<number | null>(2);
   const projections = ref<number | null>(50);
   const seed = ref<number | null>(0);
-  const run = useStreamed((event: Told) => (event.type === 'done' ? event.result : undefined));
+  const run = useStreamed((event: SimilarityEvent) => (event.type === 'done' ? event.result : undefined));
 
   /** Only distances compare samples that are not the same on both sides. */
   const pairs = (id: string): boolean => id !== 'swd' && id !== 'tsne';
@@ -124,7 +105,7 @@ export const useSimilarity = defineStore('similarity', () => {
       projections: projections.value ?? 50,
       machine: app.settings!.machine,
     };
-    if (await run.run(async (signal) => withProgress(await api.features.similarity(request, { signal })))) asked.value = key;
+    if (await run.run((signal) => api.features.similarity(request, { signal }))) asked.value = key;
   }
 
   watch(

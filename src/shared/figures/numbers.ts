@@ -1,3 +1,4 @@
+import { type ClipFigure, shownTiers } from './clip.ts';
 import { type HeatmapFigure } from './heatmap.ts';
 import { type LineChartFigure } from './lineChart.ts';
 import { type Figure } from './svg.ts';
@@ -8,6 +9,30 @@ import { decimalsFor, formatNumber } from './ticks.ts';
 export interface FigureNumbers {
   columns: readonly string[];
   rows: readonly (readonly (string | number | null)[])[];
+}
+
+/** What is labelled in a clip, the whole before its parts: a row a stretch of time, whose name is its tier or column. */
+function clipStretches(figure: ClipFigure): { track: string; start: number; end: number; label: string }[] {
+  const { from, to, labels } = figure;
+  return [
+    ...labels.map(({ name, value }) => ({ track: name, start: from, end: to, label: value })),
+    ...shownTiers(figure).flatMap(({ name, intervals }) =>
+      intervals.map(({ start, end, label }) => ({ track: name || 'labels', start, end, label })),
+    ),
+  ];
+}
+
+/** Every row is a stretch of time: one with a label, or a piece of the waveform with its lowest and highest sample. */
+function clipNumbers(figure: ClipFigure): FigureNumbers {
+  const { from, to, wave } = figure;
+  const edge = (piece: number): number => Number((from + (piece / wave.low.length) * (to - from)).toFixed(6));
+  return {
+    columns: ['track', 'start', 'end', 'label', 'lowest', 'highest'],
+    rows: [
+      ...clipStretches(figure).map(({ track, start, end, label }) => [track, start, end, label, null, null]),
+      ...Array.from(wave.low, (low, i) => ['waveform', edge(i), edge(i + 1), '', low, wave.high[i]]),
+    ],
+  };
 }
 
 /** Numbers of any figure in long form. */
@@ -43,6 +68,8 @@ export function figureNumbers(figure: Figure): FigureNumbers {
         columns: [figure.rowName, figure.score.name, ...(figure.otherName === '' ? [] : [figure.otherName])],
         rows: figure.rows.map(({ label, value, other }) => [label, value, ...(figure.otherName === '' ? [] : [other])]),
       };
+    case 'clip':
+      return clipNumbers(figure);
   }
 }
 
@@ -144,6 +171,13 @@ function cellsOf(figure: Figure): TableFigure['rows'] {
         ...rows.map(({ label }, i) => [{ text: label }, values[i], ...(otherName === '' ? [] : [others[i]])]),
       ];
     }
+    case 'clip':
+      return [
+        ['tier', 'label', 'start, s', 'end, s'].map((text) => ({ text })),
+        ...clipStretches(figure).map(({ track, label, start, end }) =>
+          [track, label, formatNumber(start, 3), formatNumber(end, 3)].map((text) => ({ text })),
+        ),
+      ];
   }
 }
 
@@ -152,7 +186,7 @@ export function figureTable(figure: Figure): TableFigure {
   const [head, ...rows] = cellsOf(figure);
   return {
     title: figure.title,
-    columns: head.map(({ text }, i) => ({ name: text, align: i === 0 ? 'left' : 'right' })),
+    columns: head.map(({ text }, i) => ({ name: text, align: i === 0 || text === 'label' ? 'left' : 'right' })),
     rows,
     notes: [
       ...(figure.kind === 'heatmap' && figure.columnName.length > longestName

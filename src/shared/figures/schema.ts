@@ -80,8 +80,43 @@ const dotPlot = z.object({
   rows: z.array(z.object({ id: text, label: text, value: number, other: number.nullable(), emphasis: z.boolean() })).max(many),
 });
 
+const clip = z
+  .object({
+    kind: z.literal('clip'),
+    ...titled,
+    labels: z.array(z.object({ name: text, value: text })).max(1000),
+    from: number,
+    to: number,
+    wave: z.object({ low: z.instanceof(Float32Array), high: z.instanceof(Float32Array) }),
+    spectrum: z.object({
+      frames: z.number().int().min(1).max(2000),
+      bins: z.number().int().min(2).max(2000),
+      from: number,
+      to: number,
+      hertz: z.number().positive(),
+      range: z.number().positive(),
+      levels: z.instanceof(Uint8Array),
+    }),
+    tiers: z
+      .array(
+        z.object({
+          name: text,
+          kind: z.enum(['intervals', 'points']),
+          intervals: z.array(z.object({ start: number, end: number, label: text })).max(many),
+        }),
+      )
+      .max(200),
+  })
+  .refine(({ from, to }) => from < to, { message: 'A clip shows a stretch of time.' })
+  .refine(({ wave: { low, high } }) => low.length > 0 && low.length <= many && low.length === high.length, {
+    message: 'A waveform has a lowest and a highest sample for every piece of time.',
+  })
+  .refine(({ spectrum: { frames, bins, levels } }) => levels.length === frames * bins, {
+    message: 'A spectrogram has a level for every frame and bin.',
+  });
+
 /** A figure as it crosses a border of processes. */
-export const figureSchema: z.ZodType<Figure, Figure> = z.union([heatmap, lineChart, scatter, dotPlot]);
+export const figureSchema: z.ZodType<Figure, Figure> = z.union([heatmap, lineChart, scatter, dotPlot, clip]);
 
 export const tableFigureSchema: z.ZodType<TableFigure, TableFigure> = z
   .object({

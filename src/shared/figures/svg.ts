@@ -1,3 +1,5 @@
+import { type ClipFigure } from './clip.ts';
+import { clipSvg } from './clipSvg.ts';
 import { type DotPlotFigure } from './dotPlot.ts';
 import { dotPlotSvg } from './dotPlotSvg.ts';
 import { type Drawing } from './drawing.ts';
@@ -8,7 +10,7 @@ import { lineChartSvg } from './lineChartSvg.ts';
 import { type ScatterFigure } from './scatter.ts';
 import { scatterSvg } from './scatterSvg.ts';
 
-export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure | DotPlotFigure;
+export type Figure = HeatmapFigure | LineChartFigure | ScatterFigure | DotPlotFigure | ClipFigure;
 
 /** Draws any figure as a self-contained SVG document, the same for the screen, the PDF and the SVG files. */
 export function figureSvg(figure: Figure): Drawing {
@@ -19,6 +21,8 @@ export function figureSvg(figure: Figure): Drawing {
       return lineChartSvg(figure);
     case 'dot-plot':
       return dotPlotSvg(figure);
+    case 'clip':
+      return clipSvg(figure);
     case 'scatter':
       return scatterSvg(figure);
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { createEngine } from '#main/jobs/engine.ts';
+import { prepareProbing } from '#main/jobs/probePrepare.ts';
 import { JobQueue } from '#main/jobs/queue.ts';
 import { createProject, type Project } from '#main/project/project.ts';
 import { ForetuneError } from '#shared/errors.ts';
@@ -118,24 +119,42 @@ describe("probes of the demo's clips", () => {
       expect(Math.max(...of('random-weights'))).toBeLessThan(Math.min(...of('')) - 0.2);
     }
   });
+});
 
-  it('tell numbers by R squared', async () => {
-    const { rows } = await run({ labels: ['loudness'], layers: [2], heads: ['layers'] });
-    expect(rows).toMatchObject([{ metric: 'probe-r2', classes: 0 }]);
-    expect(rows[0].value).toBeLessThan(1);
+describe('parts', () => {
+  const prepared = async (settings: Settings) => {
+    const { split, stratum, warnings } = await prepareProbing(specOf({ split: { test: 0.25 }, ...settings }));
+    return { ...split, by: stratum?.name, warnings };
+  };
+
+  it('hold each class in its share, by the first column of classes', async () => {
+    const { test, by } = await prepared({ labels: ['loudness', 'word', 'speaker'], kind: 'auto' });
+    expect(by).toBe('word');
+    const words = readFileSync(few, 'utf8').trim().split('\n').slice(1);
+    const held = Map.groupBy(test, (i) => words[i].split(',')[1]);
+    // Of each of six words one in four.
+    expect([...held.values()].map(({ length }) => length)).toEqual([2, 2, 2, 2, 2, 2]);
   });
 
-  it('depend on the seed alone: where it parts the data, and nowhere else', async () => {
-    const settings: Settings = { split: { group: 'speaker', test: 0.25 }, layers: [4] };
-    const [a, b, c] = [
-      await run({ ...settings, seed: 3 }),
-      await run({ ...settings, seed: 3 }),
-      await run({ ...settings, seed: 4 }),
-    ];
-    const of = ({ rows, sums }: typeof a) =>
-      [...rows, ...sums].map(({ value, ci_low, replicates }) => [value, ci_low, replicates]);
-    expect(of(a)).toEqual(of(b));
-    expect(of(a)).not.toEqual(of(c));
+  it('are drawn plainly for numbers, for groups, and where the data set names them all', async () => {
+    expect((await prepared({ labels: ['loudness'] })).by).toBeUndefined();
+    expect((await prepared({ split: { group: 'speaker' } })).by).toBeUndefined();
+    expect((await prepared({ split: { column: 'part' } })).by).toBeUndefined();
+  });
+
+  it('depend on the seed', async () => {
+    const [a, b, c] = await Promise.all([3, 3, 4].map((seed) => prepared({ split: { group: 'speaker', test: 0.25 }, seed })));
+    expect(a).toEqual(b);
+    expect(a.test).not.toEqual(c.test);
+  });
+
+  it('leave a class with fewer than three utterances in training, and say so', async () => {
+    const { train, by, warnings } = await prepared({ labels: ['once'] });
+    expect(by).toBe('once');
+    expect(train).toContain(8);
+    expect(warnings).toContain(
+      '"once" has a class with fewer than three utterances ("rare"), which stays in training: nothing of it is measured.',
+    );
   });
 });
 
@@ -167,7 +186,7 @@ describe('heads for characters', () => {
 
 describe('a run that is stopped', () => {
   it('leaves no features behind, and goes on to identical numbers', async () => {
-    const settings: Settings = { layers: [1, 4], controls: ['random-weights', 'shuffled-labels'] };
+    const settings: Settings = { layers: [1, 4], controls: ['random-weights'] };
     const whole = await run(settings);
     const project = createProject(':memory:');
     const queue = new JobQueue(engine, project);
@@ -177,7 +196,7 @@ describe('a run that is stopped', () => {
       if (type === 'progress' && units() >= 2) job.cancel();
     }
     expect(await job.finished).toBe('cancelled');
-    expect(units()).toBeLessThan(11);
+    expect(units()).toBeLessThan(8);
     expect(readdirSync(join(folder.path, 'cache', 'probes'))).toEqual([]);
     const again = await run(settings, {}, project);
     expect(again.state).toBe('done');
@@ -220,17 +239,19 @@ describe('what cannot be probed is said', () => {
     expect(await refused({ layers: [3], heads: ['weighted-sum'] })).toMatch(/A weighted sum needs at least two layers/);
   });
 
-  it('a training part of one class', async () => {
-    const { message } = await failure(run({ labels: ['alone'], layers: [2], heads: ['layers'] }));
-    expect(message).toMatch(/The training part holds samples of one class only, of 2/);
-  });
-
-  it('a class with a single sample', async () => {
-    const { messages, rows } = await run({ labels: ['once'], layers: [2], heads: ['layers'] });
+  it('beside what can: numbers by R squared, a class with a single sample, a training part of one class', async () => {
+    const { messages, rows } = await run({ labels: ['loudness', 'once', 'alone'], layers: [2], heads: ['layers'] });
+    expect(rows).toMatchObject([
+      { label: 'loudness', metric: 'probe-r2', classes: 0 },
+      { label: 'once', metric: 'probe-accuracy', classes: 3 },
+    ]);
+    expect(rows[0].value).toBeLessThan(1);
     expect(messages).toContain(
       '"once" has a class with a single utterance ("rare"), which can be learned or tested, but not both.',
     );
-    expect(rows[0].classes).toBe(3);
+    expect(messages.find((message) => message.includes('"alone"'))).toMatch(
+      /The training part holds samples of one class only, of 2/,
+    );
   });
 
   it('features that are not finite: those layers have no number, the others do', async () => {

@@ -33,7 +33,7 @@ describe('parting utterances', () => {
   it('follows the data set where it names its parts, and takes what stops training from training', () => {
     const given = all(20).map((i) => (i < 12 ? 'Train' : i < 16 ? 'validation' : 'TEST'));
     const named = splitUtterances(all(20), { test: 0.2, dev: 0.1, seed: 0, given });
-    expect(named).toEqual({ train: all(12), dev: [12, 13, 14, 15], test: [16, 17, 18, 19] });
+    expect(named).toEqual({ train: all(12), dev: [12, 13, 14, 15], test: [16, 17, 18, 19], stratified: false });
     const two = splitUtterances(all(20), {
       test: 0.2,
       dev: 0.2,
@@ -43,6 +43,63 @@ describe('parting utterances', () => {
     expect(two.test).toEqual([16, 17, 18, 19]);
     expect(two.dev.length).toBe(3);
     expect([...two.train, ...two.dev].sort((a, b) => a - b)).toEqual(all(12));
+  });
+
+  const shareOf = (part: readonly number[], classes: readonly unknown[]): Record<string, number> =>
+    Object.fromEntries([...Map.groupBy(part, (i) => classes[i])].map(([name, { length }]) => [String(name), length]).sort());
+
+  it('has each class in its share of every part, and in every part', () => {
+    const classes = all(100).map((i) => (i < 70 ? 'a' : i < 96 ? 'b' : 'c'));
+    const split = splitUtterances(all(100), { test: 0.2, dev: 0.1, seed: 0, classes });
+    expect(split.stratified).toBe(true);
+    expect(shareOf(split.test, classes)).toEqual({ a: 14, b: 5, c: 1 });
+    expect(shareOf(split.dev, classes)).toEqual({ a: 7, b: 2, c: 1 });
+    expect(shareOf(split.train, classes)).toEqual({ a: 49, b: 19, c: 2 });
+    // Many classes of which a part cannot hold one each: it keeps its size, and the seed tells who is in it.
+    const speakers = all(60).map((i) => i % 20);
+    const drawn = [0, 1].map((seed) => splitUtterances(all(60), { test: 0.2, dev: 0.1, seed, classes: speakers }));
+    for (const { test, dev, train } of drawn) {
+      expect([test.length, dev.length]).toEqual([12, 6]);
+      expect(Math.max(...Object.values(shareOf(test, speakers)))).toBe(1);
+      expect(Object.keys(shareOf(train, speakers))).toHaveLength(20);
+    }
+    expect(drawn[0].test).not.toEqual(drawn[1].test);
+  });
+
+  it('leaves classes of fewer than three utterances in training, and draws plainly where there are no two larger ones', () => {
+    const classes = ['x', 'y', 'y', ...Array<string>(10).fill('a'), ...Array<string>(10).fill('b')];
+    const split = splitUtterances(all(23), { test: 0.2, dev: 0.1, seed: 1, classes });
+    expect(split.train).toEqual(expect.arrayContaining([0, 1, 2]));
+    expect(shareOf(split.test, classes)).toEqual({ a: 2, b: 2 });
+    const one = ['x', 'y', 'y', ...Array<string>(20).fill('a')];
+    const plain = { test: 0.2, dev: 0.1, seed: 1 };
+    expect(splitUtterances(all(23), { ...plain, classes: one })).toEqual(splitUtterances(all(23), plain));
+  });
+
+  it('takes what stops training class by class from the training that the data set names', () => {
+    const given = all(40).map((i) => (i < 30 ? 'train' : 'test'));
+    const classes = all(40).map((i) => (i % 10 === 0 ? 'rare' : 'usual'));
+    const split = splitUtterances(all(40), { test: 0.2, dev: 0.16, seed: 4, given, classes });
+    expect(split.test).toEqual(all(40).slice(30));
+    expect(shareOf(split.dev, classes)).toEqual({ rare: 1, usual: 5 });
+  });
+
+  it('of any classes keeps every utterance once, no part empty, a sample of each class in training', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 6, maxLength: 60 }),
+        fc.double({ min: 0.02, max: 0.5, noNaN: true }),
+        fc.double({ min: 0.02, max: 0.4, noNaN: true }),
+        fc.integer(),
+        (classes, test, dev, seed) => {
+          const options = { test, dev, seed, classes };
+          const split = splitUtterances(all(classes.length), options);
+          expect([...split.train, ...split.dev, ...split.test].sort((a, b) => a - b)).toEqual(all(classes.length));
+          expect(splitUtterances(all(classes.length), options)).toEqual(split);
+          if (split.stratified) expect(Object.keys(shareOf(split.train, classes))).toHaveLength(new Set(classes).size);
+        },
+      ),
+    );
   });
 
   it('refuses what names no part, and parts that would be empty', () => {

@@ -152,6 +152,19 @@ describe('the words of a report', () => {
     expect(report({ controls: [] }).sections[0].statements.at(-1)).toContain('No control was scored');
   });
 
+  it('name the single cells whose own control is as good, of every model', () => {
+    const row = (layer: number, value: number, control: StoredScore['control'] = '') =>
+      score(value, { layer, control, ci_low: value - 0.01, ci_high: value + 0.01 });
+    const rows = [row(0, 0.1), row(1, 0.5), row(2, 0.4), row(3, 0.2)];
+    const shuffled = [row(0, 0.2, 'shuffled-labels'), row(1, 0.1, 'shuffled-labels'), row(2, 0.395, 'shuffled-labels')];
+    const { reading } = reportOf(scoredProject({ m: [...rows, ...shuffled], other: rows })).sections[0];
+    expect(reading.at(-1)).toBe(
+      'Shuffled labels are as good as 2 of 3 cells of models and layers, or not distinguishably worse: m (layers 0, 2); these numbers are no more than chance gives.',
+    );
+    const clear = reportOf(scoredProject({ m: [row(1, 0.5), row(1, 0.1, 'shuffled-labels')] })).sections[0];
+    expect(clear.reading.join(' ')).not.toContain('cells');
+  });
+
   it('write layers as ranges', () => {
     expect(layerRanges([5, 2, 3, 4, 0])).toBe('0, 2–5');
     expect(layerRanges([7, 8])).toBe('7, 8');

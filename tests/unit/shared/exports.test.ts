@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
+import { type ClipFigure } from '#shared/figures/clip.ts';
 import { type HeatmapFigure } from '#shared/figures/heatmap.ts';
 import { type LineChartFigure } from '#shared/figures/lineChart.ts';
 import { figureNumbers, figureTable } from '#shared/figures/numbers.ts';
 import { type ScatterFigure } from '#shared/figures/scatter.ts';
 import { figureSchema, tableFigureSchema } from '#shared/figures/schema.ts';
-import { type Figure } from '#shared/figures/svg.ts';
+import { type Figure, figureSvg } from '#shared/figures/svg.ts';
 import { tableLatex } from '#shared/figures/tableLatex.ts';
 import { tableSvg } from '#shared/figures/tableSvg.ts';
 import { drawingPdf } from '#main/reports/pdf.ts';
@@ -59,10 +60,34 @@ const scatter: ScatterFigure = {
     { id: 'b', label: 'B', group: 'g', x: 2, y: 0.8, low: null, high: null },
   ],
 };
+const clip: ClipFigure = {
+  kind: 'clip',
+  title: 'a/b.wav',
+  subtitle: '',
+  labels: [{ name: 'speaker', value: 'A & B' }],
+  from: 1,
+  to: 3,
+  wave: { low: Float32Array.of(-0.5, 0), high: Float32Array.of(0.25, 0) },
+  spectrum: { frames: 2, bins: 3, from: 1.1, to: 2.9, hertz: 8000, range: 80, levels: Uint8Array.of(0, 1, 2, 253, 254, 255) },
+  tiers: [
+    {
+      name: 'words',
+      kind: 'intervals',
+      intervals: [
+        { start: 0, end: 1, label: 'before' },
+        { start: 0.5, end: 1.5, label: 'yes' },
+        { start: 2, end: 2.01, label: 'narrow' },
+        { start: 3, end: 4, label: 'after' },
+      ],
+    },
+    { name: '', kind: 'points', intervals: [{ start: 1.25, end: 1.25, label: 'H*' }] },
+  ],
+};
 const figures: Figure[] = [
   heatmap,
   line,
   scatter,
+  clip,
   {
     kind: 'dot-plot',
     title: 'SUPERB',
@@ -99,6 +124,44 @@ describe('numbers of a figure', () => {
   it('mark nothing where neither end is better', () => {
     const { rows } = figureTable({ ...heatmap, score: { ...heatmap.score, higherIsBetter: null } });
     expect(rows.flat().some(({ mark }) => mark !== undefined)).toBe(false);
+  });
+});
+
+describe('a clip', () => {
+  it('has a row for each stretch of time that is shown, cut at its ends, and for each piece of its waveform', () => {
+    const { columns, rows } = figureNumbers(clip);
+    expect(columns).toEqual(['track', 'start', 'end', 'label', 'lowest', 'highest']);
+    expect(rows).toEqual([
+      ['speaker', 1, 3, 'A & B', null, null],
+      ['words', 1, 1.5, 'yes', null, null],
+      ['words', 2, 2.01, 'narrow', null, null],
+      ['labels', 1.25, 1.25, 'H*', null, null],
+      ['waveform', 1, 2, '', -0.5, 0.25],
+      ['waveform', 2, 3, '', 0, 0],
+    ]);
+    expect(tableLatex(figureTable(clip), 'tab:x')).toContain('words & yes & 1.000 & 1.500 \\\\');
+  });
+
+  it('is drawn with its labels, a word on those that have no room, and the spectrogram as a picture inside', () => {
+    const { svg } = figureSvg(clip);
+    expect(svg).toContain('speaker: A &amp; B');
+    for (const text of ['yes', 'H*', 'frequency, kHz', '0 dB', '−80 dB']) expect(svg).toContain(`>${text}</text>`);
+    expect(svg).toContain('one label is too narrow');
+    expect(svg).not.toMatch(/before|after|>narrow</);
+    const [, base64] = /href="data:image\/png;base64,([^"]+)"/.exec(svg)!;
+    expect(Buffer.from(base64, 'base64').subarray(0, 4).toString('latin1')).toBe('\x89PNG');
+  });
+
+  it('is refused where its arrays do not fit', () => {
+    const { spectrum, wave } = clip;
+    for (const part of [{ spectrum: { ...spectrum, frames: 3 } }, { wave: { ...wave, low: Float32Array.of(0) } }, { from: 3 }])
+      expect(figureSchema.safeParse({ ...clip, ...part }).success).toBe(false);
+  });
+
+  it('becomes a PDF that holds the picture', async () => {
+    const pdf = Buffer.from(await drawingPdf(figureSvg(clip), 'a')).toString('latin1');
+    expect(pdf).toMatch(/\/Subtype \/Image/);
+    expect(pdf).toMatch(/\/Width 2\b/);
   });
 });
 

@@ -4,12 +4,12 @@ import type { Api } from '#main/api/router.ts';
 import { probeMeasures } from '#main/probing/measures.ts';
 import { type MachineSettings } from '#shared/experiment.ts';
 import { type LayerSumRow, layerSumRowSchema, type ProbeSpecInput, probeSpecSchema } from '#shared/probe.ts';
-import { type ScoreRow, scoreRowSchema, type Unit, unitSchema } from '#shared/score.ts';
+import { type ScoreRow, scoreRowSchema } from '#shared/score.ts';
 
-import { followJob } from '../followJob.ts';
-import { collect, count, integer, layers, list, machine, providers, seconds, share } from '../options.ts';
+import { finishJob } from '../followJob.ts';
+import { collect, count, integer, layers, list, machine, providers, seconds, share, unitOption } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { untilInterrupted, withApi } from '../run.ts';
+import { withApi } from '../run.ts';
 import { alignmentChoice, controls, controlsOf, digits, scoreTable } from './score.ts';
 
 export interface ProbeRequest {
@@ -36,10 +36,7 @@ export async function probe(api: Api, request: ProbeRequest): Promise<ProbeRows>
     spec: probeSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  await untilInterrupted(
-    () => void api.jobs.cancel({ project, job }),
-    () => followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project }),
-  );
+  await finishJob(api, { project, job, path: request.project });
   const rows = await api.projects.scores({ project, experiment });
   const weighted = await api.probes.layerSums({ project, experiment });
   return { rows: rows.map((row) => scoreRowSchema.parse(row)), weighted: weighted.map((row) => layerSumRowSchema.parse(row)) };
@@ -91,18 +88,7 @@ export function probeCommand() {
       'label column, several columns of numbers as one target (f0+energy), a transcript (--kind ctc), or with --alignments a tier; give it once per label',
       collect,
     )
-    .addOption(
-      new Option(
-        '--unit <unit>',
-        'what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: utterance)',
-      )
-        .choices(unitSchema.options)
-        .argParser((value: string, previous: Unit[] | undefined): Unit[] => {
-          const unit = unitSchema.safeParse(value);
-          if (!unit.success) throw new InvalidArgumentError(`Give ${unitSchema.options.join(' or ')}.`);
-          return [...(previous ?? []), unit.data];
-        }),
-    )
+    .addOption(unitOption('utterance'))
     .option(
       '--layers <layers>',
       'all, or numbers and ranges such as 0,4,9-12 (0 is the input of the first block)',
@@ -127,7 +113,12 @@ export function probeCommand() {
     )
     .option('--split-column <column>', 'manifest column that says train, dev or test for each row')
     .option('--group <column>', 'column whose values stay in one part, such as the speaker')
-    .option('--test <share>', 'share that is held out, where no column says so', share, 0.2)
+    .option(
+      '--test <share>',
+      'share that is held out, where no column says so (of each class, unless --group keeps together)',
+      share,
+      0.2,
+    )
     .option('--dev <share>', 'share that training is stopped by', share, 0.1)
     .addOption(
       new Option('--tokens <which>', 'ctc only: what the head writes')

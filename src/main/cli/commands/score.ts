@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 
 import type { Api } from '#main/api/router.ts';
 import { scoreAxis } from '#main/reports/scoreAxis.ts';
@@ -10,12 +10,12 @@ import {
   type ScoringSpecInput,
   scoringSpecSchema,
 } from '#shared/experiment.ts';
-import { type ScoreRow, scoreColumns, type Unit, unitSchema } from '#shared/score.ts';
+import { type ScoreRow, scoreColumns } from '#shared/score.ts';
 
-import { followJob } from '../followJob.ts';
-import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds } from '../options.ts';
+import { finishJob } from '../followJob.ts';
+import { collect, count, integer, labelMetrics, layers, list, machine, providers, seconds, unitOption } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { untilInterrupted, withApi } from '../run.ts';
+import { withApi } from '../run.ts';
 import { scoreHelp } from '../scoreHelp.ts';
 
 export interface ScoreRequest {
@@ -37,11 +37,7 @@ export async function score(api: Api, request: ScoreRequest): Promise<ScoreRow[]
     spec: scoringSpecSchema.parse(request.spec),
     machine: request.machine,
   });
-  await untilInterrupted(
-    () => void api.jobs.cancel({ project, job }),
-    () =>
-      followJob(api, { project, job, file: request.project === ':memory:' ? undefined : request.project, quiet: request.quiet }),
-  );
+  await finishJob(api, { project, job, path: request.project, quiet: request.quiet });
   const stored = await api.projects.scores({ project, experiment });
   return stored.map((row) => Object.fromEntries(scoreColumns.map((column) => [column, row[column]])) as unknown as ScoreRow);
 }
@@ -114,18 +110,7 @@ export function scoreCommand() {
       'label column, several columns of numbers as one target (f0+energy), or with --alignments a tier ("word (alignment)" where a column has that name); give it once per label',
       collect,
     )
-    .addOption(
-      new Option(
-        '--unit <unit>',
-        'what counts as a sample: every frame, or the mean over an utterance; may be given twice (default: frame)',
-      )
-        .choices(unitSchema.options)
-        .argParser((value: string, previous: Unit[] | undefined): Unit[] => {
-          const unit = unitSchema.safeParse(value);
-          if (!unit.success) throw new InvalidArgumentError(`Give ${unitSchema.options.join(' or ')}.`);
-          return [...(previous ?? []), unit.data];
-        }),
-    )
+    .addOption(unitOption('frame'))
     .option('--metrics <names>', 'scores, separated by commas, or "all" (list below)', labelMetrics, ['logme'])
     .option(
       '--layers <layers>',

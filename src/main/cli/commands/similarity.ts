@@ -1,5 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings';
 
+import type { SimilarityResult } from '#main/jobs/similarity.ts';
 import { ForetuneError } from '#shared/errors.ts';
 
 import { count, integer, layers, machine, metricList, providers, seconds } from '../options.ts';
@@ -50,37 +51,38 @@ export function similarityCommand() {
       const { metrics, take, rows, sample, p, projections, seed } = options;
       const abort = new AbortController();
       const view = createProgressView();
+      const request = { a, b, metrics, take, rows, sample, p, projections, seed, machine: machine(options) };
+      let result: SimilarityResult | undefined;
       await withApi((api) =>
         untilInterrupted(
-          () => abort.abort(),
+          () => abort.abort(new ForetuneError('cancelled', 'The comparison was stopped; there is no result.')),
           async () => {
-            const request = { a, b, metrics, take, rows, sample, p, projections, seed, machine: machine(options) };
             for await (const event of await api.features.similarity(request, { signal: abort.signal })) {
-              if (event.type === 'progress') continue;
-              view.stop();
-              const { result } = event;
-              for (const note of result.notes) log(`warning: ${note}`);
-              if (options.json) printJson(result);
-              else {
-                const counted = (part: typeof result.a) =>
-                  `${part.name} on ${part.data} (${part.rows} rows, ${part.utterances} utterances)`;
-                print(`${counted(result.a)} against ${counted(result.b)}`);
-                print(
-                  formatTable(
-                    ['score', 'layer', 'other layer', 'value', ''],
-                    result.values.map(({ metric, layerA, layerB, value, problem }) => [
-                      metric,
-                      layerA,
-                      layerB,
-                      value === null ? '' : value.toFixed(4),
-                      problem ?? '',
-                    ]),
-                  ),
-                );
-              }
+              if (event.type === 'done') result = event.result;
+              else view.show(event.progress);
             }
           },
         ),
-      );
+      ).finally(() => view.stop());
+      if (!result) return;
+      for (const note of result.notes) log(`warning: ${note}`);
+      if (options.json) printJson(result);
+      else {
+        const counted = (part: SimilarityResult['a']) =>
+          `${part.name} on ${part.data} (${part.rows} rows, ${part.utterances} utterances)`;
+        print(`${counted(result.a)} against ${counted(result.b)}`);
+        print(
+          formatTable(
+            ['score', 'layer', 'other layer', 'value', ''],
+            result.values.map(({ metric, layerA, layerB, value, problem }) => [
+              metric,
+              layerA,
+              layerB,
+              value === null ? '' : value.toFixed(4),
+              problem ?? '',
+            ]),
+          ),
+        );
+      }
     });
 }

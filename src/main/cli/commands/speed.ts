@@ -15,10 +15,10 @@ import {
   strategySchema,
 } from '#shared/speed.ts';
 
+import { finishJob } from '../followJob.ts';
 import { count, integer, layers, list, machine, providers, seconds } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { createProgressView } from '../progress.ts';
-import { untilInterrupted, withApi } from '../run.ts';
+import { withApi } from '../run.ts';
 
 /** Runs a sweep in a project and follows it to its end; gives its settings. */
 async function sweep(
@@ -28,27 +28,7 @@ async function sweep(
   const { project } = await api.projects.open({ path: request.project, mode: 'open-or-create' });
   const spec = speedSpecSchema.parse(request.spec);
   const { job, run } = await api.speed.start({ project, spec, machine: request.machine, again: request.again });
-  const view = createProgressView();
-  let failure: ForetuneError | undefined;
-  await untilInterrupted(
-    () => void api.jobs.cancel({ project, job }),
-    async () => {
-      for await (const event of await api.jobs.follow({ project, job })) {
-        if (event.type === 'error') failure = new ForetuneError(event.code, event.message);
-        else if (event.type === 'state' && event.state === 'cancelled') {
-          failure = new ForetuneError(
-            'cancelled',
-            request.project === ':memory:'
-              ? 'cancelled; nothing was saved.'
-              : `cancelled; ${request.project} keeps what was done, and the same command goes on from there.`,
-          );
-        } else if (event.type === 'progress') view.show(event.progress);
-        else if (event.type === 'log') view.line(event.level === 'warning' ? `warning: ${event.message}` : event.message);
-      }
-    },
-  );
-  view.stop();
-  if (failure) throw failure;
+  await finishJob(api, { project, job, path: request.project });
   return { project, run, points: await api.speed.points({ project, run }) };
 }
 
