@@ -26,8 +26,8 @@ import {
   sweep,
 } from '../options.ts';
 import { formatTable, log, print, printJson } from '../output.ts';
-import { untilInterrupted, withApi } from '../run.ts';
-import { followJob } from '../followJob.ts';
+import { withApi } from '../run.ts';
+import { finishJob } from '../followJob.ts';
 
 /** Speech-FT's own sweep, in finer steps. */
 const usualAlphas = [0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
@@ -232,10 +232,7 @@ export function judgeCommand() {
           ...measure,
           machine: machine(options),
         });
-        await untilInterrupted(
-          () => void api.jobs.cancel({ project, job }),
-          () => followJob(api, { project, job, file: options.project }),
-        );
+        await finishJob(api, { project, job, path: options.project ?? ':memory:' });
         const choice = { project, experiment, target: target ?? label[0], over: rule, tolerance: options.tolerance };
         const targets = reportTargets(options);
         if (targets)

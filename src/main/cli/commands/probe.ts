@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 
 import type { Api } from '#main/api/router.ts';
 import { probeMeasures } from '#main/probing/measures.ts';
