@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
 import { EventLog } from '#main/jobs/events.ts';
-import { Pace } from '#main/jobs/pace.ts';
 import { type JobEvent, type Progress } from '#shared/jobs.ts';
 
 const progress = (done: number): Progress => ({ done, total: 10, doing: 'x', speed: null, secondsLeft: null });
@@ -43,19 +42,5 @@ describe('the event log of a job', () => {
     const listener = all(log.follow(0, leave.signal));
     leave.abort();
     expect(await listener).toEqual([]);
-  });
-});
-
-describe('the pace of a run', () => {
-  it('counts steps of an earlier run as done but not as work', () => {
-    const told: Progress[] = [];
-    const pace = new Pace(10, (report) => told.push(report));
-    pace.skip(4);
-    pace.add(6, 12);
-    const last = told.at(-1)!;
-    expect(last.done).toBe(10);
-    expect(last.secondsLeft).toBe(0);
-    expect(last.speed).toBeGreaterThan(0);
-    expect(told[0].secondsLeft).toBeNull();
   });
 });

@@ -33,6 +33,7 @@ it('the time left is that of what is left, at the pace of what was done now', as
   await new Promise((resolve) => setTimeout(resolve, 20));
   pace.add(2, 5);
   pace.add(2, 5);
+  expect(told[0].secondsLeft).toBeNull();
   const last = told.at(-1)!;
   expect(last.secondsLeft).toBe(0);
   expect(last.speed).toBeGreaterThan(0);
