@@ -54,7 +54,7 @@ const pictures: [name: string, show: (page: Page) => Promise<unknown>][] = [
       await page.keyboard.press('Escape');
       await goTo(page, '/data');
       await page.waitForSelector(mark('clip'));
-      await page.getByRole('button', { name: 'Read all 240' }).waitFor();
+      await page.getByText(/files read/).waitFor();
     },
   ],
   ['data-mapping', (page) => page.click(mark('map-data')).then(() => page.waitForSelector(mark('data-dialog-column')))],
