@@ -29,8 +29,9 @@ export function gaussianMixture(
   const responsibilities = new Float64Array(n * components);
   kmeans(rows, n, d, components, seed).forEach((cluster, r) => (responsibilities[r * components + cluster] = 1));
   const logLikelihoods: number[] = [];
+  const fit = { rows, n, d, components, responsibilities };
   for (let iteration = 0; iteration < maxIterations; iteration++) {
-    improve(rows, n, d, components, responsibilities, logLikelihoods);
+    logLikelihoods.push(improve(fit));
     const gain = logLikelihoods[iteration] - (logLikelihoods[iteration - 1] ?? -Infinity);
     if (Math.abs(gain) < tolerance) break;
   }
@@ -40,22 +41,27 @@ export function gaussianMixture(
 /** Below its row's best by more than this, a log density gives a responsibility of exactly 0 in float64. */
 const vanishing = 746;
 
-/** One round: parameters from the responsibilities, then responsibilities from the parameters. */
-function improve(
-  rows: Float64Array,
-  n: number,
-  d: number,
-  components: number,
-  responsibilities: Float64Array,
-  logLikelihoods: number[],
-): void {
+/** What is fitted, and how far it has come. */
+interface Fit {
+  /** [n, d] */
+  rows: Float64Array;
+  n: number;
+  d: number;
+  components: number;
+  /** [n, components] */
+  responsibilities: Float64Array;
+}
+
+/** One round: parameters from the responsibilities, then responsibilities from the parameters. Returns the mean log likelihood per row. */
+function improve(fit: Fit): number {
+  const { rows, n, d, components, responsibilities } = fit;
   const logDensities = new Float64Array(n * components);
-  const centres = Array.from({ length: components }, (_, g) => centreOf(rows, n, d, components, responsibilities, g));
-  const best = leastDensities(centres, n, d, components, responsibilities);
+  const centres = Array.from({ length: components }, (_, g) => centreOf(fit, g));
+  const best = leastDensities(centres, fit);
   const x = new Float64Array(d);
   for (const [g, centre] of centres.entries()) {
     const { weight, mean } = centre;
-    const covariance = covarianceOf(rows, n, d, components, responsibilities, g, centre);
+    const covariance = covarianceOf(fit, g, centre);
     choleskyInPlace(covariance, d);
     let logDeterminant = 0;
     for (let k = 0, row = 0; k < d; row += d - k, k++) logDeterminant += Math.log(covariance[row]);
@@ -77,7 +83,7 @@ function improve(
     total += logSum;
     for (let g = 0; g < components; g++) responsibilities[r * components + g] = Math.exp(own[g] - logSum);
   }
-  logLikelihoods.push(total / n);
+  return total / n;
 }
 
 /** A component without its covariance. */
@@ -91,14 +97,7 @@ interface Centre {
   trace: number;
 }
 
-function centreOf(
-  rows: Float64Array,
-  n: number,
-  d: number,
-  components: number,
-  responsibilities: Float64Array,
-  g: number,
-): Centre {
+function centreOf({ rows, n, d, components, responsibilities }: Fit, g: number): Centre {
   // A component without rows gets a vanishing weight instead of a division by zero.
   let total = 10 * Number.EPSILON;
   const mean = new Float64Array(d);
@@ -120,13 +119,7 @@ function centreOf(
  * What the log density of each row comes to at least under one of the components, before any covariance is known: with a share s of
  * the component's total the squared Mahalanobis distance is at most total/s, and ln det C at most d ln(tr C/d). [n]
  */
-function leastDensities(
-  centres: readonly Centre[],
-  n: number,
-  d: number,
-  components: number,
-  responsibilities: Float64Array,
-): Float64Array {
+function leastDensities(centres: readonly Centre[], { n, d, components, responsibilities }: Fit): Float64Array {
   const least = new Float64Array(n).fill(-Infinity);
   for (const [g, { total, weight, trace }] of centres.entries()) {
     const constant = Math.log(weight) - 0.5 * d * (Math.log(2 * Math.PI) + Math.log(trace / d));
@@ -142,13 +135,9 @@ function leastDensities(
 const leastShare = 1e-12;
 
 function covarianceOf(
-  rows: Float64Array,
-  n: number,
-  d: number,
-  components: number,
-  responsibilities: Float64Array,
+  { rows, n, d, components, responsibilities }: Fit,
   g: number,
-  { total, mean }: Centre,
+  { total, mean }: Pick<Centre, 'total' | 'mean'>,
 ): Float64Array {
   const covariance = new Float64Array((d * (d + 1)) / 2);
   const x = new Float64Array(d);

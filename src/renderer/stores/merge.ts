@@ -153,6 +153,10 @@ export const useMerge = defineStore('merge', () => {
   });
   /** Other methods of a sweep. */
   const alsoBy = ref<string[]>([]);
+  /** Methods that a sweep of these models can be made by besides the chosen one. */
+  const furtherMethods = computed(() =>
+    methods.value.filter(({ id, models }) => id !== methodId.value && (models.max ?? Infinity) >= tuned.value.length),
+  );
   const otherMethods = computed(() =>
     alphaKind.value === 'sweep' && uses('alpha') ? alsoBy.value.filter((id) => id !== methodId.value) : [],
   );
@@ -366,6 +370,7 @@ export const useMerge = defineStore('merge', () => {
     uses,
     usesAnywhere,
     alsoBy,
+    furtherMethods,
     settings,
     weights,
     takesWeights,
